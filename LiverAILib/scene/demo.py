@@ -1,0 +1,112 @@
+"""A run folder as a scene file that Slicer opens, and as pictures of Slicer's views."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import slicer
+from PIL import Image
+
+from LiverAILib.errors import OutputError
+from LiverAILib.findings import Findings
+from LiverAILib.scene.headless import HeadlessScene, new_scene
+from LiverAILib.scene.load import RunNodes, save_scene, show_run
+from LiverAILib.scene.rendering import rendering_available
+from LiverAILib.scene.segmentation import create_surfaces
+from LiverAILib.scene.slice_view import VIEW_NAMES, Mark, SliceContent, render_slice_view, set_up_slice
+from LiverAILib.scene.three_d_view import render_3d_view, set_up_3d
+from LiverAILib.scene.volumes import PHASE_NAMES, add_volume, lps_to_ras, node_affine, node_shape
+from LiverAILib.study import Study
+
+SCENE_FILE = "scene.mrb"
+
+
+@dataclass(frozen=True)
+class DemoScene:
+    """What `make_scene` wrote. `message` says why there are no pictures, and is empty otherwise."""
+
+    scene_path: Path
+    pictures: tuple[Path, ...]
+    message: str
+
+
+def make_scene(run_folder: Path, study: Study, out_dir: Path, pictures: bool = True) -> DemoScene:
+    """Load a run into a fresh scene and write `scene.mrb`, and `axial.png`, `coronal.png`, `sagittal.png`, `3d.png`, `views.png`.
+
+    study: the volumes that were analysed. The slices go through the largest lesion, or the middle of the volume. Where VTK can't draw, the
+    scene is still written and the message says what to install. Raises RunFolderError, SceneError, OutputError.
+    """
+    host = new_scene()
+    volumes = {phase: add_volume(host.scene, volume, PHASE_NAMES[phase]) for phase, volume in study.volumes.items()}
+    nodes = show_run(host.scene, run_folder, volumes)
+    create_surfaces(nodes.segmentation)
+    reference = volumes[nodes.findings.reference_phase]
+    centre = view_centre(nodes.findings, reference)
+    content = SliceContent(
+        background=reference,
+        foreground=nodes.probability,
+        title=f"{PHASE_NAMES[nodes.findings.reference_phase]} CT, liver and lesions",
+        marks=lesion_marks(nodes),
+    )
+    state = rendering_available()
+    drawn: dict[str, npt.NDArray[np.uint8]] = {}
+    if pictures and state.available:
+        for orientation in VIEW_NAMES:
+            drawn[orientation.lower()] = render_slice_view(host, orientation, content, centre)
+        drawn["3d"] = render_3d_view(host, nodes.segmentation, _summary(nodes.findings))
+        drawn["views"] = np.vstack(
+            [np.hstack([drawn["axial"], drawn["3d"]]), np.hstack([drawn["coronal"], drawn["sagittal"]])]
+        )
+    else:
+        for orientation in VIEW_NAMES:
+            set_up_slice(host, orientation, content, centre)
+        set_up_3d(host)
+    _choose_layout(host)
+    scene_path = save_scene(host.scene, out_dir / SCENE_FILE)
+    written = tuple(_save_picture(out_dir / f"{name}.png", pixels) for name, pixels in drawn.items())
+    return DemoScene(scene_path, written, state.message if pictures else "")
+
+
+def view_centre(findings: Findings, reference: Any) -> npt.NDArray[np.float64]:
+    """The point (RAS, mm) that the slices go through: the largest lesion's centre, else the volume's."""
+    if findings.lesions:
+        return lps_to_ras(max(findings.lesions, key=lambda lesion: lesion.volume_ml).centre_lps_mm)
+    middle = (np.array(node_shape(reference))[::-1] - 1) / 2
+    return lps_to_ras((node_affine(reference) @ [*middle, 1.0])[:3])
+
+
+def lesion_marks(nodes: RunNodes) -> dict[str, Mark]:
+    """Each lesion's number beside it, in its colour, by segment id."""
+    segmentation = nodes.segmentation.GetSegmentation()
+    marks = {}
+    for number, lesion in enumerate(nodes.findings.lesions, start=1):
+        x, y, z = lps_to_ras(lesion.centre_lps_mm).tolist()
+        marks[lesion.id] = Mark(str(number), (x, y, z), segmentation.GetSegment(lesion.id).GetColor())
+    return marks
+
+
+def _summary(findings: Findings) -> str:
+    count = len(findings.lesions)
+    lesions = "no lesion" if not count else "1 lesion" if count == 1 else f"{count} lesions"
+    total = sum(lesion.volume_ml for lesion in findings.lesions)
+    return f"Liver {findings.liver_ml:.0f} ml, {lesions}" + (f" ({total:.1f} ml)" if count else "")
+
+
+def _choose_layout(host: HeadlessScene) -> None:
+    layout = slicer.vtkMRMLLayoutNode()
+    layout.SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+    host.scene.AddNode(layout)
+
+
+def _save_picture(path: Path, pixels: npt.NDArray[np.uint8]) -> Path:
+    try:
+        Image.fromarray(pixels).save(path)
+    except OSError as error:
+        raise OutputError(f"{path} can't be written ({error.strerror or error}). Is the disk full?") from error
+    return path
+
+

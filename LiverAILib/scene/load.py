@@ -1,0 +1,154 @@
+"""A run folder into a scene, out of it again, and a scene into an `.mrb` file."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from LiverAILib.errors import OutputError, RunFolderError
+from LiverAILib.findings import SCHEMA_VERSION, Findings
+from LiverAILib.scene.errors import SceneError
+from LiverAILib.scene.hierarchy import add_folder, remove_folders, remove_item
+from LiverAILib.scene.overlay import add_colour_table, add_legend, add_probability
+from LiverAILib.scene.provenance import ROLE, Provenance, Role, own_nodes
+from LiverAILib.scene.segmentation import add_segmentation
+from LiverAILib.scene.table import add_lesion_table
+from LiverAILib.scene.volumes import PHASE_NAMES
+from LiverAILib.study import Phase
+
+
+@dataclass(frozen=True)
+class RunNodes:
+    """The nodes that show one run."""
+
+    findings: Findings
+    provenance: Provenance
+    segmentation: Any  # vtkMRMLSegmentationNode
+    probability: Any  # vtkMRMLScalarVolumeNode
+    colours: Any  # vtkMRMLColorTableNode
+    legend: Any  # vtkMRMLColorLegendDisplayNode
+    table: Any  # vtkMRMLTableNode
+    folder: int  # subject-hierarchy item
+
+
+def show_run(scene: Any, run_folder: Path, volumes: Mapping[Phase, Any]) -> RunNodes:
+    """Show a run's findings in a scene; whatever an earlier call put there is replaced.
+
+    volumes: the analysed volume nodes; the one of the findings' reference phase must be among them. They are not changed.
+    Raises RunFolderError (incomplete or damaged run folder), SceneError (it does not fit the volumes); then the scene is
+    as it was before.
+    """
+    findings = read_findings(run_folder)
+    provenance = Provenance.of(findings, run_folder)
+    reference = volumes.get(findings.reference_phase)
+    if reference is None:
+        raise SceneError(
+            f"The findings lie on the {PHASE_NAMES[findings.reference_phase].lower()} phase, and no volume is given for it. "
+            "Choose that phase's volume."
+        )
+    earlier = own_nodes(scene)
+    try:
+        nodes = _add_nodes(scene, run_folder, findings, provenance, reference)
+    except Exception:
+        for node in own_nodes(scene):
+            if node not in earlier:
+                scene.RemoveNode(node)
+        raise
+    _remove(scene, earlier)
+    remove_folders(scene)
+    shown = [nodes[role] for role in (Role.SEGMENTATION, Role.PROBABILITY, Role.TABLE)]
+    return RunNodes(
+        findings=findings,
+        provenance=provenance,
+        segmentation=nodes[Role.SEGMENTATION],
+        probability=nodes[Role.PROBABILITY],
+        colours=nodes[Role.COLOURS],
+        legend=add_legend(scene, nodes[Role.PROBABILITY]),
+        table=nodes[Role.TABLE],
+        folder=add_folder(scene, "LiverAI findings", provenance, shown),
+    )
+
+
+def clear_run(scene: Any) -> None:
+    """Remove everything that `show_run` put into the scene, also in a session before this one."""
+    _remove(scene, own_nodes(scene))
+    remove_folders(scene)
+
+
+def read_findings(run_folder: Path) -> Findings:
+    """The findings of a run folder. Raises RunFolderError if it is not one, is incomplete, or is of a newer version."""
+    for name in ("findings.json", "segmentation.seg.nrrd", "lesion_probability.nrrd"):
+        if not (run_folder / name).is_file():
+            raise RunFolderError(f"{run_folder.name} is no complete run folder: {name} is missing. Run the analysis again.")
+    try:
+        findings = Findings.model_validate_json((run_folder / "findings.json").read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise RunFolderError(
+            f"findings.json in {run_folder.name} is damaged or of another version. Run the analysis again."
+        ) from error
+    if findings.schema_version != SCHEMA_VERSION:
+        raise RunFolderError(
+            f"findings.json in {run_folder.name} has schema version {findings.schema_version}, this program reads "
+            f"{SCHEMA_VERSION}. Update LiverAI, or run the analysis again."
+        )
+    return findings
+
+
+def save_scene(scene: Any, path: Path) -> Path:
+    """Save the scene as an `.mrb` bundle that Slicer opens; an existing file is replaced only by a complete one.
+
+    Raises OutputError if it can't be written.
+    """
+    if path.suffix != ".mrb":
+        raise OutputError(f'A scene is saved as .mrb, not as "{path.name}". Choose another name.')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".scene-") as folder:
+            bundle = Path(folder) / path.name
+            if not scene.WriteToMRB(str(bundle)) or not bundle.is_file():
+                raise OutputError(f"{path.name} can't be written. Check that the disk is not full.")
+            bundle.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path} can't be written ({error.strerror}). Choose another folder.") from error
+    return path
+
+
+def _add_nodes(
+    scene: Any, run_folder: Path, findings: Findings, provenance: Provenance, reference: Any
+) -> dict[Role, Any]:
+    nodes: dict[Role, Any] = {}
+
+    def keep(role: Role, node: Any) -> Any:
+        provenance.mark(node, role)
+        nodes[role] = node
+        return node
+
+    keep(
+        Role.SEGMENTATION,
+        add_segmentation(scene, run_folder / "segmentation.seg.nrrd", findings, reference, "Liver and lesions"),
+    )
+    colours = keep(Role.COLOURS, add_colour_table(scene, "Lesion probability colours"))
+    keep(
+        Role.PROBABILITY,
+        add_probability(scene, run_folder / "lesion_probability.nrrd", reference, colours, "Lesion probability"),
+    )
+    keep(Role.TABLE, add_lesion_table(scene, findings, "Lesions"))
+    return nodes
+
+
+def _remove(scene: Any, nodes: list[Any]) -> None:
+    """Remove nodes with their display and storage nodes."""
+    for node in nodes:
+        helpers = [node.GetStorageNode()] if hasattr(node, "GetStorageNode") else []
+        if hasattr(node, "GetNumberOfDisplayNodes"):
+            helpers += [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
+        remove_item(scene, node)
+        scene.RemoveNode(node)
+        for helper in helpers:
+            if helper is not None and scene.IsNodePresent(helper) and helper.GetAttribute(ROLE) is None:
+                scene.RemoveNode(helper)

@@ -1,0 +1,109 @@
+"""The lesion probability as a coloured volume: its own colour table, threshold, opacity and legend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import slicer
+
+from LiverAILib.errors import RunFolderError
+from LiverAILib.export.nrrd import read_nrrd
+from LiverAILib.scene.errors import SceneError
+from LiverAILib.scene.volumes import fill_volume_node, node_affine, node_shape
+
+#: Foreground opacity in slice views.
+OPACITY = 0.4
+#: Probabilities under this are not drawn.
+THRESHOLD = 0.1
+COLOURS = 256
+
+#: Anchor colours (r, g, b) from 0 to 1, dark violet over red and orange to pale yellow: lightness rises evenly, so it reads
+#: in grey too and for the colour-blind.
+_ANCHORS = (
+    (0.00, (0.08, 0.03, 0.22)),
+    (0.25, (0.42, 0.06, 0.45)),
+    (0.50, (0.80, 0.18, 0.33)),
+    (0.75, (0.98, 0.50, 0.10)),
+    (1.00, (0.99, 0.96, 0.60)),
+)
+
+
+def heat_colours() -> npt.NDArray[np.float64]:
+    """The 256 colours (256, 3), in [0, 1]."""
+    at, colours = zip(*_ANCHORS, strict=True)
+    position = np.linspace(0.0, 1.0, COLOURS)
+    return np.stack([np.interp(position, at, channel) for channel in zip(*colours, strict=True)], axis=-1)
+
+
+def add_colour_table(scene: Any, name: str) -> Any:
+    """A new user colour table of the heat colours over [0, 1]."""
+    node = slicer.vtkMRMLColorTableNode()
+    node.SetTypeToUser()
+    node.SetName(name)
+    node.SetNumberOfColors(COLOURS)
+    for index, (red, green, blue) in enumerate(heat_colours().tolist()):
+        node.SetColor(index, f"{index / (COLOURS - 1):.3f}", red, green, blue, 1.0)
+    node.GetLookupTable().SetRange(0.0, 1.0)
+    node.SetSaveWithScene(True)
+    scene.AddNode(node)
+    return node
+
+
+def read_probability(path: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    """The probabilities (z, y, x) in [0, 1] and the LPS affine of a file; raises RunFolderError if they are none."""
+    array, header = read_nrrd(path)
+    if array.ndim != 3 or not np.issubdtype(array.dtype, np.floating):
+        raise RunFolderError(f"{path.name} holds {array.dtype} {array.shape}, not probabilities. Run the analysis again.")
+    if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
+        raise RunFolderError(f"{path.name} holds values outside 0 to 1. Run the analysis again.")
+    return array.astype(np.float32, copy=False), header.affine
+
+
+def add_probability(scene: Any, path: Path, reference: Any, colours: Any, name: str) -> Any:
+    """A new scalar volume node of the lesion probability, coloured by `colours`, on the reference volume node's grid.
+
+    Raises SceneError if the file's grid is not the reference's in the world.
+    """
+    array, affine = read_probability(path)
+    check_same_grid(path.name, array.shape, affine, reference)
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    fill_volume_node(node, array, affine)
+    node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    display.SetAndObserveColorNodeID(colours.GetID())
+    display.SetAutoWindowLevel(False)
+    display.SetWindowLevelMinMax(0.0, 1.0)
+    display.SetInterpolate(True)
+    display.SetThreshold(THRESHOLD, 10.0)
+    display.SetApplyThreshold(True)
+    return node
+
+
+def check_same_grid(
+    what: str, shape: tuple[int, ...], affine_lps: npt.NDArray[np.float64], reference: Any, tolerance_mm: float = 0.05
+) -> None:
+    """Raise SceneError unless a grid is that of the reference volume node (in the world, to a part of a voxel)."""
+    there = node_affine(reference)
+    corners = np.array([[0, 0, 0, 1], [shape[2], 0, 0, 1], [0, shape[1], 0, 1], [0, 0, shape[0], 1]], dtype=np.float64)
+    gap = float(np.abs(corners @ (affine_lps - there).T).max())
+    if tuple(shape) != node_shape(reference) or gap > tolerance_mm:
+        raise SceneError(
+            f'{what} does not fit the volume "{reference.GetName()}": shape {tuple(shape)} against {node_shape(reference)}, '
+            f"up to {gap:.1f} mm apart. Choose the volume that was analysed, or analyse this one."
+        )
+
+
+def add_legend(scene: Any, volume: Any) -> Any:
+    """A colour legend display node for a volume node: the probability from 0 to 1 at the right edge of slice views."""
+    legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(volume)
+    legend.SetTitleText("Lesion probability")
+    legend.SetUseColorNamesForLabels(False)
+    legend.SetNumberOfLabels(5)
+    legend.SetLabelFormat("%.2f")
+    legend.SetSize(0.12, 0.45)
+    legend.SetPosition(0.97, 0.5)
+    legend.SetVisibility3D(False)
+    return legend

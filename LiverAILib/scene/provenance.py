@@ -1,0 +1,71 @@
+"""Which nodes are ours and which run they show, as node attributes, which survive saving and loading a scene."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from LiverAILib.findings import Findings
+
+PREFIX = "LiverAI."
+ROLE = PREFIX + "Role"
+
+
+class Role(str, Enum):
+    """What one of our nodes is for."""
+
+    SEGMENTATION = "segmentation"
+    PROBABILITY = "lesion_probability"
+    COLOURS = "lesion_probability_colours"
+    TABLE = "lesion_table"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where shown findings come from."""
+
+    run_id: str
+    software_version: str
+    created_utc: str
+    reference_phase: str
+    models: str  # JSON, name -> {"version", "sha256"}
+
+    @classmethod
+    def of(cls, findings: Findings, run_folder: Path) -> Provenance:
+        """The provenance of a run; its id is taken from the content of findings.json."""
+        digest = hashlib.sha256((run_folder / "findings.json").read_bytes()).hexdigest()
+        models = {model.name: {"version": model.version, "sha256": model.sha256} for model in findings.models}
+        return cls(
+            run_id=digest[:16],
+            software_version=findings.software_version,
+            created_utc=findings.created_utc,
+            reference_phase=str(findings.reference_phase),
+            models=json.dumps(models, sort_keys=True),
+        )
+
+    def attributes(self) -> dict[str, str]:
+        """Attribute names and values, as they are set on each node and on the folder."""
+        return {
+            PREFIX + "RunId": self.run_id,
+            PREFIX + "SoftwareVersion": self.software_version,
+            PREFIX + "CreatedUtc": self.created_utc,
+            PREFIX + "ReferencePhase": self.reference_phase,
+            PREFIX + "Models": self.models,
+        }
+
+    def mark(self, node: Any, role: Role) -> None:
+        """Set the attributes on a node."""
+        node.SetAttribute(ROLE, role.value)
+        for name, value in self.attributes().items():
+            node.SetAttribute(name, value)
+
+
+def own_nodes(scene: Any) -> list[Any]:
+    """Every node of the scene that carries a role of ours, in the scene's order."""
+    nodes = scene.GetNodes()
+    every = (nodes.GetItemAsObject(i) for i in range(nodes.GetNumberOfItems()))
+    return [node for node in every if node.GetAttribute(ROLE)]
