@@ -38,3 +38,9 @@ class ResourceLimitError(LiverAIError):
     """The machine lacks what the job needs (memory)."""
 
     exit_code = 7
+
+
+class RunFolderError(LiverAIError):
+    """A run folder can't be read: a file is missing, damaged, or of a newer version."""
+
+    exit_code = 3

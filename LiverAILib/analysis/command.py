@@ -1,0 +1,274 @@
+"""`liverai analyze` and `liverai inspect`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from LiverAILib.analysis.progress import Progress, reporter
+from LiverAILib.errors import StudyError
+
+if TYPE_CHECKING:
+    from LiverAILib.analysis.pipeline import LesionFinder
+    from LiverAILib.analysis.segment import Segmenter
+    from LiverAILib.export.run_folder import RunFolder
+    from LiverAILib.study import ClinicalRecord, Phase
+
+log = logging.getLogger(__name__)
+
+_PHASE_FLAGS = {
+    "non_contrast": "--non-contrast",
+    "arterial": "--arterial",
+    "portal_venous": "--portal-venous",
+    "delayed": "--delayed",
+}
+_CLINICAL_FLAGS = {
+    "hepatitis": "--hepatitis",
+    "cirrhosis": "--cirrhosis",
+    "cholangiolithiasis": "--cholangiolithiasis",
+    "extrahepatic_tumour": "--extrahepatic-tumour",
+}
+
+
+def add_analyze_parser(subparsers: Any, name: str = "analyze", **options: Any) -> argparse.ArgumentParser:
+    """Add `liverai analyze`."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        name, description="Find the liver and its lesions in a CT exam and write a run folder.", **options
+    )
+    _add_input(parser)
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the run folder to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it is a run folder")
+    clinical = parser.add_argument_group("clinical record (each may be left out: unknown)")
+    clinical.add_argument("--age", type=float, metavar="YEARS")
+    clinical.add_argument("--sex", choices=("female", "male", "unknown"), default="unknown")
+    for item, flag in _CLINICAL_FLAGS.items():
+        clinical.add_argument(flag, dest=item, choices=("yes", "no", "unknown"), default="unknown")
+    machine = parser.add_argument_group("machine")
+    machine.add_argument("--models", type=Path, metavar="DIR", help="folder of model packages (default: bundled)")
+    machine.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    machine.add_argument("--threads", type=_positive, metavar="N", help="CPU threads (default: all)")
+    machine.add_argument(
+        "--progress",
+        choices=("auto", "json", "bar", "none"),
+        default="auto",
+        help="json: one object a line on stdout and nothing else there; auto: a bar if stderr is a terminal",
+    )
+    machine.add_argument(
+        "--die-with-parent", action="store_true", help="end when standard input ends; for programs that start this one"
+    )
+    machine.add_argument("--verbose", action="store_true", help="log details and tracebacks on stderr")
+    parser.set_defaults(run=run_analyze)
+    return parser
+
+
+def add_inspect_parser(subparsers: Any, name: str = "inspect", **options: Any) -> argparse.ArgumentParser:
+    """Add `liverai inspect`."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        name, description="Say what is there and what `analyze` would use. Nothing is written.", **options
+    )
+    _add_input(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+    parser.add_argument("--progress", choices=("auto", "bar", "none"), default="auto")
+    parser.add_argument("--verbose", action="store_true", help="log details and tracebacks on stderr")
+    parser.set_defaults(run=run_inspect)
+    return parser
+
+
+def run_inspect(args: argparse.Namespace) -> int:
+    """Print what the paths hold."""
+    from LiverAILib.importing import inspect
+
+    listener = reporter(args.progress, sys.stdout)
+    progress = Progress({"import": 1.0}, listener)
+    try:
+        with progress.stage("import", "Looking through the files") as step:
+            inspection = inspect(
+                args.paths, phase_files=phase_files(args), phase_choices=phase_choices(args), progress=step
+            )
+    finally:
+        listener.close()
+    text = json.dumps(inspection.as_dict(), indent=2, ensure_ascii=False) if args.json else inspection.text()
+    sys.stdout.write(text.rstrip("\n") + "\n")
+    return 0
+
+
+def run_analyze(
+    args: argparse.Namespace, *, segmenter: Segmenter | None = None, lesion_finder: LesionFinder | None = None
+) -> int:
+    """Read the study, analyse it, write the run folder.
+
+    segmenter, lesion_finder: instead of the bundled network and `find_lesions`; this is how tests run the whole command
+    without a network.
+    """
+    from LiverAILib.child import clean_stdout, die_with_parent, stoppable
+    from LiverAILib.export.log import run_log
+
+    tidy: list[Callable[[], None]] = []
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(stoppable())
+        if args.die_with_parent:
+            die_with_parent(tidy)
+        keeper = stack.enter_context(run_log(args.verbose))
+        stdout = stack.enter_context(clean_stdout())
+        run = _analyze_to_folder(args, stdout, keeper.text, tidy, segmenter, lesion_finder)
+        if args.progress != "json":
+            with contextlib.suppress(BrokenPipeError):
+                stdout.write(summary(run))
+                stdout.flush()
+    return 0
+
+
+def _analyze_to_folder(
+    args: argparse.Namespace,
+    stdout: IO[str],
+    log_text: Callable[[], str],
+    tidy: list[Callable[[], None]],
+    segmenter: Segmenter | None,
+    lesion_finder: LesionFinder | None,
+) -> RunFolder:
+    from LiverAILib.analysis.pipeline import WEIGHTS, analyze
+    from LiverAILib.export.run_folder import reserve_run
+
+    listener = reporter(args.progress, stdout)
+    progress = Progress(WEIGHTS, listener)
+    try:
+        with reserve_run(args.output, overwrite=args.overwrite) as writer:
+            tidy.append(writer.discard)
+            with progress.stage("import", "Reading the study") as step:
+                from LiverAILib.analysis.memory import require_memory
+                from LiverAILib.importing import load_study
+
+                study = load_study(
+                    args.paths,
+                    phase_files=phase_files(args),
+                    phase_choices=phase_choices(args),
+                    clinical=clinical_record(args),
+                    progress=step,
+                )
+                log.info("Phases: %s.", ", ".join(f"{phase} ({v.source.label})" for phase, v in study.volumes.items()))
+                require_memory(study)
+                writer.require_space(study)
+            with progress.stage("model", "Loading the networks"):
+                device, threads = _machine(args.device, args.threads, needs_torch=segmenter is None)
+                if segmenter is None:
+                    from LiverAILib.analysis.segment import load_segmenter
+
+                    segmenter = load_segmenter(args.models, device.partition(" ")[0], threads)
+            analysis = analyze(
+                study,
+                segmenter,
+                progress=progress,
+                lesion_finder=lesion_finder,
+                device=device,
+                threads=threads,
+                parameters=getattr(segmenter, "parameters", {}),
+            )
+            for warning in analysis.findings.warnings:
+                log.warning("%s", warning)
+            times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in analysis.findings.seconds.items())
+            log.info("%d lesions. Wall time: %s.", len(analysis.findings.lesions), times)
+            with progress.stage("write", "Writing the run folder"):
+                run = writer.write(analysis, study, log_text())
+            progress.done(f"{len(run.findings.lesions)} lesions")
+            return run
+    finally:
+        listener.close()
+
+
+def summary(run: RunFolder) -> str:
+    """What the command prints at its end."""
+    findings = run.findings
+    lines = [f"Liver {findings.liver_ml:.0f} ml, {len(findings.lesions)} lesions. Written to {run.path}"]
+    lines += [
+        f"  {lesion.name}: {lesion.diameter_mm:.0f} x {lesion.perpendicular_mm:.0f} mm, {lesion.volume_ml:.1f} ml, "
+        f"lesion probability {lesion.probability:.2f}"
+        for lesion in findings.lesions
+    ]
+    lines += [f"Note: {warning}" for warning in findings.warnings]
+    lines.append("Research use only. Not for diagnosis.")
+    return "\n".join(lines) + "\n"
+
+
+def phase_files(args: argparse.Namespace) -> dict[Phase, Path]:
+    """The files given per phase."""
+    from LiverAILib.study import Phase
+
+    return {Phase(name): path for name in _PHASE_FLAGS if (path := getattr(args, name)) is not None}
+
+
+def phase_choices(args: argparse.Namespace) -> dict[str, Phase]:
+    """The user's word on the phase of a series, from `--phase SERIES=PHASE`."""
+    from LiverAILib.study import Phase
+
+    choices: dict[str, Phase] = {}
+    for text in args.phase:
+        series, _, name = text.rpartition("=")
+        try:
+            phase = Phase(name.strip().lower().replace("-", "_"))
+        except ValueError:
+            names = ", ".join(phase.value for phase in Phase)
+            raise StudyError(f'--phase "{text}": "{name}" is no phase. Use SERIES=PHASE with one of {names}.') from None
+        if not series:
+            raise StudyError(f'--phase "{text}" names no series. Use SERIES=PHASE; `liverai inspect` lists the series.')
+        choices[series.strip()] = phase
+    return choices
+
+
+def clinical_record(args: argparse.Namespace) -> ClinicalRecord:
+    """The clinical record as given; "unknown" is None."""
+    from LiverAILib.study import ClinicalRecord
+
+    known = {"yes": True, "no": False, "unknown": None}
+    return ClinicalRecord(
+        age=args.age,
+        sex=None if args.sex == "unknown" else args.sex,
+        **{item: known[getattr(args, item)] for item in _CLINICAL_FLAGS},
+    )
+
+
+def _machine(device: str, threads: int | None, *, needs_torch: bool) -> tuple[str, int]:
+    """The device that "auto" means here, with its name, and the number of CPU threads in use."""
+    import os
+
+    if not needs_torch:
+        return "cpu", threads or os.cpu_count() or 1
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda":
+        if not torch.cuda.is_available():
+            from LiverAILib.errors import ResourceLimitError
+
+            raise ResourceLimitError("--device cuda: torch finds no usable GPU here. Use --device cpu.")
+        device = f"cuda ({torch.cuda.get_device_name()})"
+    return device, torch.get_num_threads()
+
+
+def _add_input(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="folder of DICOM files, or single files")
+    files = parser.add_argument_group("one file per phase (NIfTI, NRRD), instead of or beside PATH")
+    for name, flag in _PHASE_FLAGS.items():
+        files.add_argument(flag, dest=name, type=Path, metavar="FILE")
+    parser.add_argument(
+        "--phase",
+        action="append",
+        default=[],
+        metavar="SERIES=PHASE",
+        help="your word on the phase of a series, as `liverai inspect` numbers it; may be repeated",
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number

@@ -1,0 +1,162 @@
+"""The stages in the order they run: segment each phase, find and measure the lesions. Nothing here writes a file."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from LiverAILib import __version__
+from LiverAILib.analysis.progress import Progress, silent
+from LiverAILib.findings import Findings, PhaseFacts
+from LiverAILib.study import Phase, Study, Volume
+
+if TYPE_CHECKING:
+    from LiverAILib.analysis.lesions import MeasuredLesions
+    from LiverAILib.analysis.segment import Segmentation, Segmenter
+
+#: Each stage's expected share of the time, for the progress display.
+WEIGHTS = {"import": 12.0, "model": 8.0, "segment": 62.0, "lesions": 8.0, "write": 10.0}
+
+#: Liver voxels with at least this lesion probability are left out of a phase's mean liver HU.
+LESION_THRESHOLD = 0.5
+
+
+class LesionFinder(Protocol):
+    """What `analysis.lesions.find_lesions` does."""
+
+    def __call__(self, study: Study, segmentations: Mapping[Phase, Segmentation]) -> MeasuredLesions: ...
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The findings, and the arrays they were measured on.
+
+    liver (bool, lesions included), lesion_ids (uint16, 0 outside lesions) and lesion_probability (float32) are
+    (z, y, x) on the reference phase's grid, whose LPS affine is `affine`.
+    """
+
+    findings: Findings
+    affine: npt.NDArray[np.float64]
+    liver: npt.NDArray[np.bool_]
+    lesion_ids: npt.NDArray[np.uint16]
+    lesion_probability: npt.NDArray[np.float32]
+
+
+def analyze(
+    study: Study,
+    segmenter: Segmenter,
+    *,
+    progress: Progress | None = None,
+    lesion_finder: LesionFinder | None = None,
+    device: str = "cpu",
+    threads: int = 1,
+    parameters: Mapping[str, float | int | str | bool] | None = None,
+) -> Analysis:
+    """Analyse a study with the given segmentation network.
+
+    progress: told of each stage, and times it; the times go into the findings together with those it already holds.
+    lesion_finder: `analysis.lesions.find_lesions` unless given. device, threads, parameters: recorded in the findings.
+    """
+    progress = progress or silent()
+    if lesion_finder is None:
+        from LiverAILib.analysis.lesions import find_lesions
+
+        lesion_finder = find_lesions
+    reference = study.reference_phase
+    segmentations: dict[Phase, Segmentation] = {}
+    facts: dict[Phase, PhaseFacts] = {}
+    edges: list[str] = []
+    phases = [phase for phase in Phase if phase in study.volumes]
+    with progress.stage("segment", "Segmenting") as step:
+        for number, phase in enumerate(phases):
+            volume = study.volumes[phase]
+            label = f"Segmenting the {phase_name(phase)} phase ({number + 1} of {len(phases)})"
+            part = step.part(number, len(phases), label)
+            with progress.timed(f"segment_{phase}"):
+                segmentations[phase] = segmenter(volume, part)
+            facts[phase] = _phase_facts(volume, segmentations[phase])
+            edges += _edge_warnings(phase, segmentations[phase].liver)
+    with progress.stage("lesions", "Finding and measuring lesions"):
+        measured = lesion_finder(study, segmentations)
+    voxel_ml = study.volumes[reference].voxel_ml
+    warnings = [*study.warnings, *missing_phase_warnings(study), *edges, *measured.warnings]
+    findings = Findings(
+        software_version=__version__,
+        created_utc=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        device=device,
+        threads=threads,
+        models=[segmenter.model],
+        parameters=dict(parameters or {}),
+        seconds=dict(progress.seconds),
+        warnings=list(dict.fromkeys(warnings)),
+        reference_phase=reference,
+        phases=facts,
+        clinical=dataclasses.asdict(study.clinical),
+        liver_ml=round(int(np.count_nonzero(measured.liver)) * voxel_ml, 3),
+        lesions=measured.lesions,
+    )
+    return Analysis(
+        findings,
+        study.volumes[reference].affine,
+        measured.liver,
+        measured.lesion_ids,
+        measured.lesion_probability,
+    )
+
+
+def phase_name(phase: Phase) -> str:
+    """The phase's name in a sentence: "portal venous"."""
+    return "non-contrast" if phase is Phase.NON_CONTRAST else phase.value.replace("_", " ")
+
+
+def missing_phase_warnings(study: Study) -> list[str]:
+    """What can't be seen for want of a phase; the delayed phase is optional."""
+    return [
+        f"There is no {phase_name(phase)} phase; the findings rest on the other phases alone."
+        for phase in (Phase.NON_CONTRAST, Phase.ARTERIAL, Phase.PORTAL_VENOUS)
+        if phase not in study.volumes
+    ]
+
+
+def _phase_facts(volume: Volume, segmentation: Segmentation) -> PhaseFacts:
+    confidence, reason = _phase_opinion(volume)
+    normal = volume.array[segmentation.liver & (segmentation.lesion_probability < LESION_THRESHOLD)]
+    z, y, x = volume.array.shape
+    return PhaseFacts(
+        source=volume.source.label,
+        shape=(z, y, x),
+        spacing_mm=volume.spacing_mm,
+        confidence=confidence,
+        reason=reason,
+        liver_ml=round(int(np.count_nonzero(segmentation.liver)) * volume.voxel_ml, 3),
+        liver_hu=round(float(normal.mean(dtype=np.float64)), 2) if normal.size else None,
+    )
+
+
+def _phase_opinion(volume: Volume) -> tuple[float, str]:
+    """How sure the phase is, and why: the user's word, else the most confident opinion first, else it was given."""
+    opinions = volume.source.opinions
+    if "user" in opinions:
+        return 1.0, opinions["user"].reason
+    if not opinions:
+        return 1.0, "given with the volume"
+    ranked = sorted(opinions.items(), key=lambda item: item[1].confidence, reverse=True)
+    return ranked[0][1].confidence, "; ".join(f"{source}: {opinion.reason}" for source, opinion in ranked)
+
+
+def _edge_warnings(phase: Phase, liver: npt.NDArray[np.bool_]) -> list[str]:
+    """Words for a liver that is absent, or cut off by the first or last slice (more than 1% of its largest section)."""
+    areas = np.count_nonzero(liver, axis=(1, 2))
+    if not areas.any():
+        return [f"No liver was found in the {phase_name(phase)} phase."]
+    ends = [name for name, area in (("first", areas[0]), ("last", areas[-1])) if area > 0.01 * areas.max()]
+    if not ends:
+        return []
+    where = f"In the {phase_name(phase)} phase the liver reaches the {' and the '.join(ends)} slice of the scan"
+    return [f"{where}: part of it may lie outside, and its volume is a lower bound."]
