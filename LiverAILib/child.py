@@ -39,6 +39,9 @@ def stoppable() -> Iterator[None]:
         before = [(signum, signal.signal(signum, stop)) for signum in (signal.SIGINT, signal.SIGTERM)]
     try:
         yield
+    except Stopped:
+        kill_children()
+        raise
     finally:
         for signum, handler in before:
             signal.signal(signum, handler)
@@ -89,13 +92,18 @@ def _watch(tidy: Sequence[Callable[[], None]]) -> None:
     kill_group()
 
 
-def kill_group() -> None:
-    """Kill this process and all that it started."""
+def kill_children() -> None:
+    """Kill all processes that this one started, and theirs."""
     import psutil
 
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
+
+
+def kill_group() -> None:
+    """Kill this process and all that it started, also what has lost its parent but is of its group."""
+    kill_children()
     if sys.platform != "win32" and os.getpgrp() == os.getpid():
         os.killpg(os.getpgrp(), signal.SIGKILL)
     os._exit(128 + signal.SIGTERM)

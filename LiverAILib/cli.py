@@ -48,7 +48,11 @@ Research use only. Not for diagnosis."""
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    args = build_parser(argv).parse_args(argv)
+    return run_command(build_parser(argv).parse_args(argv))
+
+
+def run_command(args: argparse.Namespace) -> int:
+    """Run the parsed command; every error becomes one sentence on stderr and an exit code."""
     from LiverAILib.child import Stopped
 
     try:
@@ -56,17 +60,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LiverAIError as error:
         return _fail(error, error.exit_code, args)
     except (KeyboardInterrupt, Stopped) as stop:
-        code = stop.exit_code if isinstance(stop, Stopped) else 130
-        _say("Stopped. Nothing was written.")
-        return code
+        _say("liverai: stopped; nothing is left half-written.")
+        return stop.exit_code if isinstance(stop, Stopped) else 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader of our output has gone: nothing is left to say
         return 0
     except Exception as error:  # noqa: BLE001  the one place where every error ends: it becomes a sentence
-        if "allocate memory" in str(error) or type(error).__name__ == "OutOfMemoryError":
-            return _fail(
-                ResourceLimitError("Memory ran out. Close other programs, or give fewer phases."), 7, args, error
-            )
+        if _out_of_memory(error):
+            shown = ResourceLimitError("Memory ran out. Close other programs, or give fewer phases.")
+            return _fail(shown, shown.exit_code, args, error)
         hint = "" if getattr(args, "verbose", False) else " Run it again with --verbose to see where."
         return _fail(LiverAIError(f"Unexpected error ({type(error).__name__}).{hint}"), 1, args, error)
 
@@ -88,9 +90,8 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
             if function == "add_parser":
                 add(subparsers)
             else:
-                add(
-                    subparsers, name, help=text, epilog=EXIT_CODES, formatter_class=argparse.RawDescriptionHelpFormatter
-                )
+                raw = argparse.RawDescriptionHelpFormatter
+                add(subparsers, name, help=text, epilog=EXIT_CODES, formatter_class=raw)
         else:
             subparsers.add_parser(name, help=text)
     return parser

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from LiverAILib.analysis.pipeline import LesionFinder
     from LiverAILib.analysis.segment import Segmenter
     from LiverAILib.export.run_folder import RunFolder
-    from LiverAILib.study import ClinicalRecord, Phase
+    from LiverAILib.study import ClinicalRecord, Phase, Study
+
+    StudyLoader = Callable[..., Study]
 
 log = logging.getLogger(__name__)
 
@@ -99,12 +101,16 @@ def run_inspect(args: argparse.Namespace) -> int:
 
 
 def run_analyze(
-    args: argparse.Namespace, *, segmenter: Segmenter | None = None, lesion_finder: LesionFinder | None = None
+    args: argparse.Namespace,
+    *,
+    load: StudyLoader | None = None,
+    segmenter: Segmenter | None = None,
+    lesion_finder: LesionFinder | None = None,
 ) -> int:
     """Read the study, analyse it, write the run folder.
 
-    segmenter, lesion_finder: instead of the bundled network and `find_lesions`; this is how tests run the whole command
-    without a network.
+    load, segmenter, lesion_finder: instead of `load_study`, the bundled network and `find_lesions`; this is how tests
+    run the whole command without a network.
     """
     from LiverAILib.child import clean_stdout, die_with_parent, stoppable
     from LiverAILib.export.log import run_log
@@ -116,7 +122,7 @@ def run_analyze(
             die_with_parent(tidy)
         keeper = stack.enter_context(run_log(args.verbose))
         stdout = stack.enter_context(clean_stdout())
-        run = _analyze_to_folder(args, stdout, keeper.text, tidy, segmenter, lesion_finder)
+        run = _analyze_to_folder(args, stdout, keeper.text, tidy, (load, segmenter, lesion_finder))
         if args.progress != "json":
             with contextlib.suppress(BrokenPipeError):
                 stdout.write(summary(run))
@@ -129,12 +135,12 @@ def _analyze_to_folder(
     stdout: IO[str],
     log_text: Callable[[], str],
     tidy: list[Callable[[], None]],
-    segmenter: Segmenter | None,
-    lesion_finder: LesionFinder | None,
+    parts: tuple[StudyLoader | None, Segmenter | None, LesionFinder | None],
 ) -> RunFolder:
     from LiverAILib.analysis.pipeline import WEIGHTS, analyze
     from LiverAILib.export.run_folder import reserve_run
 
+    load, segmenter, lesion_finder = parts
     listener = reporter(args.progress, stdout)
     progress = Progress(WEIGHTS, listener)
     try:
@@ -142,9 +148,10 @@ def _analyze_to_folder(
             tidy.append(writer.discard)
             with progress.stage("import", "Reading the study") as step:
                 from LiverAILib.analysis.memory import require_memory
-                from LiverAILib.importing import load_study
 
-                study = load_study(
+                if load is None:
+                    from LiverAILib.importing import load_study as load
+                study = load(
                     args.paths,
                     phase_files=phase_files(args),
                     phase_choices=phase_choices(args),
