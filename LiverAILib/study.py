@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,16 +16,13 @@ if TYPE_CHECKING:
     import SimpleITK as sitk
 
 
-class Phase(str, Enum):
+class Phase(StrEnum):
     """Contrast phase of a liver CT, in the order of acquisition."""
 
     NON_CONTRAST = "non_contrast"
     ARTERIAL = "arterial"
     PORTAL_VENOUS = "portal_venous"
     DELAYED = "delayed"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 #: The phase whose grid carries the segmentation: the first of these that the study has.
@@ -66,13 +63,17 @@ class Volume:
 
     def __post_init__(self) -> None:
         if self.array.ndim != 3 or 0 in self.array.shape:
-            raise StudyError(f"{self.source.label}: a volume needs three dimensions, this has shape {self.array.shape}.")
+            raise StudyError(
+                f"{self.source.label}: a volume needs three dimensions, this has shape {self.array.shape}."
+            )
         if self.array.dtype not in (np.dtype(np.int16), np.dtype(np.float32)):
             raise StudyError(f"{self.source.label}: voxels must be int16 or float32 HU, not {self.array.dtype}.")
         affine = np.asarray(self.affine, dtype=np.float64)
         object.__setattr__(self, "affine", affine)
         if affine.shape != (4, 4) or not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-            raise StudyError(f"{self.source.label}: its affine is not an invertible 4x4 matrix. Export the volume again.")
+            raise StudyError(
+                f"{self.source.label}: its affine is not an invertible 4x4 matrix. Export the volume again."
+            )
         axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
         if np.abs(axes.T @ axes - np.eye(3)).max() > 1e-3:
             raise StudyError(

@@ -1,0 +1,136 @@
+"""Between a volume's own grid and the network's: orientation, in-plane spacing, slice averaging, window, and back.
+
+The network's grid: array axes (z, y, x) run to superior, posterior, left; in-plane spacing is fixed; slices thinner
+than
+`MIN_SLICE_MM` are averaged in groups, thicker ones are taken as they are. Values are HU clipped to [-40, 160] and
+scaled to [-1, 1].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from LiverAILib.study import Volume
+
+WINDOW_HU = (-40.0, 160.0)
+MIN_SLICE_MM = 2.0
+BODY_HU = -150.0  # air and lung lie below, fat above
+MARGIN_PIXELS = 8
+
+
+@dataclass(frozen=True)
+class NetworkGrid:
+    """How a volume was brought to the network's grid, so that results can be brought back.
+
+    order, flips: canonical axis i is the array's axis order[i], reversed where flips[i]. full: shape (z, y, x) of the
+    canonical array.
+    averaged: slices averaged to one. resampled: its shape on the network's grid before the crop. crop: (y, x) slices
+    of the body.
+    """
+
+    order: tuple[int, int, int]
+    flips: tuple[bool, bool, bool]
+    full: tuple[int, int, int]
+    averaged: int
+    resampled: tuple[int, int, int]
+    crop: tuple[slice, slice]
+
+    def back(self, maps: Tensor) -> npt.NDArray[np.float32]:
+        """Maps (channel, z, y, x) on the network's grid as an array (channel, z, y, x) on the volume's own grid; 0
+        outside the crop.
+        """
+        padded = torch.zeros((maps.shape[0], *self.resampled))
+        padded[:, :, self.crop[0], self.crop[1]] = maps
+        fine = torch.empty((maps.shape[0], *self.full))
+        for channel in range(maps.shape[0]):
+            per_slice = padded[channel]
+            if self.averaged > 1:
+                depth = self.resampled[0] * self.averaged
+                columns = per_slice.flatten(1).T.unsqueeze(1)
+                columns = F.interpolate(columns, size=depth, mode="linear", align_corners=False)[..., : self.full[0]]
+                per_slice = columns.squeeze(1).T.unflatten(1, self.resampled[1:])
+            for first in range(0, self.full[0], 32):  # bounded memory
+                part = per_slice[first : first + 32].unsqueeze(1)
+                fine[channel, first : first + 32] = F.interpolate(
+                    part, size=self.full[1:], mode="bilinear", align_corners=False
+                ).squeeze(1)
+        array = fine.numpy()
+        array = np.flip(array, tuple(axis + 1 for axis in range(3) if self.flips[axis]))
+        back = [int(axis) + 1 for axis in np.argsort(self.order)]
+        return np.ascontiguousarray(np.transpose(array, (0, *back)))
+
+
+def canonical_axes(affine: npt.NDArray[np.float64]) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
+    """Which array axis (z, y, x order) runs closest to superior, posterior, left, and whether it must be reversed."""
+    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)  # columns: index x, y, z
+    directions = directions[::-1, ::-1]  # rows: S, P, L; columns: index z, y, x
+    order: list[int] = []
+    flips: list[bool] = []
+    for row in directions:
+        free = [axis for axis in range(3) if axis not in order]
+        axis = max(free, key=lambda a: abs(row[a]))
+        order.append(axis)
+        flips.append(bool(row[axis] < 0))
+    return (order[0], order[1], order[2]), (flips[0], flips[1], flips[2])
+
+
+def to_canonical(
+    array: npt.NDArray[Any], order: tuple[int, int, int], flips: tuple[bool, bool, bool]
+) -> npt.NDArray[Any]:
+    """A view of the array whose axes run to superior, posterior, left (see `canonical_axes`)."""
+    return np.flip(np.transpose(array, order), tuple(axis for axis in range(3) if flips[axis]))
+
+
+def window(hu: Tensor) -> Tensor:
+    """HU clipped to the window and scaled to [-1, 1]."""
+    low, high = WINDOW_HU
+    return (hu.clamp(low, high) - low) * (2.0 / (high - low)) - 1.0
+
+
+def to_network(volume: Volume, in_plane_mm: float, min_slice_mm: float = MIN_SLICE_MM) -> tuple[Tensor, NetworkGrid]:
+    """Bring a volume to the network's grid: (z, y, x) float32 in [-1, 1], cropped in plane to the body, and how it
+    was done.
+    """
+    order, flips = canonical_axes(volume.affine)
+    array = to_canonical(volume.array, order, flips)
+    spacing = np.asarray(volume.spacing_mm)[list(order)]
+    averaged = max(1, ceil(min_slice_mm / spacing[0] - 0.05))
+    height, width = (max(1, round(array.shape[i] * spacing[i] / in_plane_mm)) for i in (1, 2))
+    size = (height, width)
+    slices = []
+    for first in range(0, array.shape[0], averaged):
+        slab = torch.from_numpy(np.ascontiguousarray(array[first : first + averaged], dtype=np.float32))
+        slab = slab.clamp(-1024, 3071)
+        body = slab.mean(dim=0) > BODY_HU
+        # clip before averaging, as the published data were: an average of clipped voxels stays inside the window
+        plane = window(slab).mean(dim=0)
+        both = torch.stack([plane, body.float()]).unsqueeze(0)
+        slices.append(F.interpolate(both, size=size, mode="bilinear", align_corners=False, antialias=True)[0])
+    stack = torch.stack(slices, dim=1)
+    crop = _body_crop(stack[1])
+    grid = NetworkGrid(
+        order, flips, (array.shape[0], array.shape[1], array.shape[2]), averaged, (len(slices), *size), crop
+    )
+    return stack[0][:, crop[0], crop[1]].contiguous(), grid
+
+
+def _body_crop(body: Tensor) -> tuple[slice, slice]:
+    """Rows and columns that hold the body in at least 1% of a line, with a margin; everything if there is none."""
+    found = body.mean(dim=0) > 0.05
+    result = []
+    for axis in (1, 0):
+        lines = torch.nonzero(found.float().mean(dim=axis) > 0.01).flatten()
+        size = found.shape[1 - axis]
+        if len(lines) == 0:
+            result.append(slice(0, size))
+        else:
+            result.append(slice(max(int(lines[0]) - MARGIN_PIXELS, 0), min(int(lines[-1]) + 1 + MARGIN_PIXELS, size)))
+    return result[0], result[1]

@@ -1,0 +1,151 @@
+"""Stage 1: liver and lesion probability in each phase, with LiverSegNet.
+
+Post-processing, all of it: the liver is the largest connected region of probability over one half, its holes filled
+slice by
+slice; lesion probability outside the liver is set to zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from LiverAILib.analysis.grid import to_network
+from LiverAILib.findings import Model
+from LiverAILib.study import Volume
+
+CHUNK = 40  # slices in one pass of the network
+OVERLAP = 8
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """One phase on its own grid. liver: bool (z, y, x), lesions included. lesion_probability: float32 (z, y, x), 0
+    outside the liver.
+    """
+
+    liver: npt.NDArray[np.bool_]
+    lesion_probability: npt.NDArray[np.float32]
+
+
+class Segmenter(Protocol):
+    """What the pipeline needs of a segmentation model."""
+
+    model: Model
+
+    def __call__(self, volume: Volume, progress: Callable[[float], None]) -> Segmentation:
+        """Segment one volume; `progress` is called with the fraction done."""
+        ...
+
+
+def bfloat16_is_fast(device: torch.device) -> bool:
+    """Whether bfloat16 arithmetic has hardware behind it there."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def predict(
+    network: nn.Module, image: Tensor, device: torch.device, progress: Callable[[float], None] | None = None
+) -> Tensor:
+    """Probabilities (2, z, y, x) on the CPU, liver and lesion, of a windowed image (z, y, x) of any size.
+
+    The image is worked on in overlapping groups of slices, blended linearly where they overlap.
+    """
+    depth, height, width = image.shape
+    step_z, step_y, step_x = network.multiple  # type: ignore[misc]
+    chunk = min(CHUNK, -(-depth // step_z) * step_z)
+    padded_depth = max(depth, chunk)
+    pad = (0, -width % step_x, 0, -height % step_y, 0, padded_depth - depth)
+    padded = F.pad(image[None], pad, value=-1.0)[0]
+    starts = [*range(0, padded_depth - chunk, chunk - OVERLAP), padded_depth - chunk]
+    total = torch.zeros((2, padded_depth, height, width))
+    weights = torch.zeros(padded_depth, 1, 1)
+    ramp = torch.arange(1, chunk + 1).minimum(torch.arange(chunk, 0, -1)).clamp(max=OVERLAP).float().view(-1, 1, 1)
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_is_fast(device)):
+        for number, start in enumerate(starts):
+            batch = padded[None, None, start : start + chunk].to(device)
+            probability = network(batch)[0, :, :, :height, :width].float().sigmoid().cpu()
+            total[:, start : start + chunk] += probability * ramp
+            weights[start : start + chunk] += ramp
+            if progress:
+                progress((number + 1) / len(starts))
+    return (total / weights)[:, :depth]
+
+
+def largest_region(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """The largest 6-connected region of a mask (empty stays empty)."""
+    from scipy import ndimage
+
+    labels, count = ndimage.label(mask)
+    if count <= 1:
+        return mask
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return np.asarray(labels == sizes.argmax())
+
+
+def clean(probability: Tensor) -> Tensor:
+    """Post-processing on the network's grid: liver to its largest region, holes filled, lesion only near it. (2, z,
+    y, x).
+    """
+    from scipy import ndimage
+
+    liver = largest_region((probability[0] > 0.5).numpy())
+    for plane in liver:
+        if plane.any():
+            plane |= ndimage.binary_fill_holes(plane)
+    near = F.max_pool2d(torch.from_numpy(liver).float().unsqueeze(1), 3, stride=1, padding=1).squeeze(1) > 0
+    filled = torch.where(torch.from_numpy(liver), probability[0].clamp(min=0.501), probability[0])
+    return torch.stack([filled, probability[1]]) * near
+
+
+class LiverSegmenter:
+    """LiverSegNet with its bundle's settings, as the pipeline's Segmenter."""
+
+    def __init__(self, network: nn.Module, model: Model, in_plane_mm: float, device: torch.device) -> None:
+        self.model = model
+        self.device = device
+        self._network = network.to(device).eval()
+        self._in_plane_mm = in_plane_mm
+
+    def __call__(self, volume: Volume, progress: Callable[[float], None] = lambda _: None) -> Segmentation:
+        """Segment one volume on its own grid."""
+        image, grid = to_network(volume, self._in_plane_mm)
+        probability = clean(predict(self._network, image, self.device, lambda done: progress(0.9 * done)))
+        maps = grid.back(probability)
+        liver: npt.NDArray[Any] = maps[0] > 0.5
+        lesion = maps[1]
+        lesion[~liver] = 0
+        progress(1.0)
+        return Segmentation(liver, lesion)
+
+
+def choose_device(device: str) -> torch.device:
+    """`auto` takes a GPU if there is one; any other text is torch's own name of a device."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(device)
+
+
+def load_segmenter(models: Path | None = None, device: str = "auto", threads: int | None = None) -> LiverSegmenter:
+    """The segmenter of the bundle "liversegnet".
+
+    models: a folder of bundles to use instead of the ones that ship. threads: CPU threads, all cores if None.
+    Raises BundleError if the bundle is missing, damaged or of another kind.
+    """
+    from LiverAILib.bundles import find_bundle
+
+    if threads:
+        torch.set_num_threads(threads)
+    bundle = find_bundle("liversegnet", models)
+    network = bundle.load()
+    return LiverSegmenter(network, bundle.model, bundle.metadata.input.in_plane_mm, choose_device(device))

@@ -1,0 +1,236 @@
+"""The recipe of LiverSegNet: real portal-venous CT, the same with other contrast looks, and phantoms.
+
+LiAIDS, Methods, "Implementation details": Adam with decoupled weight decay 0.05, initial learning rate 0.005 falling
+linearly, batch 4, affine
+change, random crops, salt-and-pepper noise; cross entropy plus Dice with deep supervision. Ours beyond the paper: a
+running average of the
+weights is what is exported, and a budget in minutes may stand in for one in steps.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from LiverAILib.analysis.grid import to_network
+from LiverAILib.analysis.segment import bfloat16_is_fast, clean, predict
+from LiverAILib.networks.liversegnet import LiverSegNet
+from LiverAILib.training.cases import CaseFiles, Split, TrainingCase, training_case
+from LiverAILib.training.checkpoint import load_checkpoint, save_checkpoint
+from LiverAILib.training.losses import segmentation_loss
+from LiverAILib.training.patches import PatchOptions, PatchSource
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Options of one training. `steps` or `minutes`, whichever ends first, is the budget over which the learning rate
+    falls.
+    """
+
+    preset: str = "compact"
+    in_plane_mm: float = 1.25
+    steps: int = 240_000
+    minutes: float | None = None
+    batch: int = 4
+    learning_rate: float = 0.005
+    weight_decay: float = 0.05
+    warmup: int = 200
+    average_decay: float = 0.998
+    phantom_share: float = 0.35
+    seed: int = 7
+    checkpoint_minutes: float = 4.0
+    validate_minutes: float = 15.0
+    patches: PatchOptions = field(default_factory=PatchOptions)
+
+
+def load_pool(folder: Path) -> list[TrainingCase]:
+    """The phantom cases (`phantom_*.npz`) that are in a folder by now."""
+    cases = []
+    for path in sorted(folder.glob("phantom_*.npz")):
+        with np.load(path, allow_pickle=False) as data:
+            image, codes = torch.from_numpy(data["image"]), torch.from_numpy(data["codes"])
+            cases.append(TrainingCase(path.stem, image, codes, float(data["slice_mm"]), looks=False))
+    return cases
+
+
+class Training:
+    """One training run in a work folder; `run` goes on from the last checkpoint if there is one."""
+
+    def __init__(self, split: Split, work: Path, recipe: Recipe, say: Callable[[str], None] = print) -> None:
+        self.split = split
+        self.work = work
+        self.recipe = recipe
+        self.say = say
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        torch.manual_seed(recipe.seed)
+        self.network = LiverSegNet(recipe.preset).to(self.device)
+        self.average = {key: value.clone() for key, value in self.network.state_dict().items()}
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=recipe.weight_decay
+        )
+        self.step = 0
+        self.minutes = 0.0
+        self.losses: list[float] = []
+        self.validations: list[dict[str, float]] = []
+
+    def run(self) -> dict[str, Tensor]:
+        """Train until the budget is spent; returns the averaged weights."""
+        self._resume()
+        recipe = self.recipe
+        real = [training_case(files, recipe.in_plane_mm) for files in self.split.train]
+        self.say(f"{len(real)} real cases, from step {self.step} at {self.minutes:.1f} min on {self.device}")
+        sources = [PatchSource(real, recipe.patches, recipe.seed + self.step)]
+        pool: list[TrainingCase] = []
+        chooser = np.random.default_rng([recipe.seed, self.step])
+        started = time.monotonic() - self.minutes * 60
+        saved = validated = self.minutes
+        while self.progress < 1:
+            if self.step % 50 == 0 and (found := len(list(self.work.glob("pool/phantom_*.npz")))) > len(pool):
+                pool = load_pool(self.work / "pool")
+                sources[1:] = [PatchSource(pool, recipe.patches, recipe.seed + 1 + self.step)]
+                self.say(f"{found} phantom volumes")
+            shares = chooser.random(recipe.batch) < recipe.phantom_share
+            draws = [sources[-1 if phantom else 0].draw() for phantom in shares]
+            self._train_step(torch.stack([d[0] for d in draws]), torch.stack([d[1] for d in draws]))
+            self.minutes = (time.monotonic() - started) / 60
+            if self.minutes - validated > recipe.validate_minutes:
+                validated = self.minutes
+                self.validate()
+            if self.minutes - saved > recipe.checkpoint_minutes:
+                saved = self.minutes
+                self.save()
+        self.validate()
+        self.save()
+        return self.average
+
+    @property
+    def progress(self) -> float:
+        """The fraction of the budget that is spent, by steps or minutes."""
+        by_time = self.minutes / self.recipe.minutes if self.recipe.minutes else 0.0
+        return max(self.step / self.recipe.steps, by_time)
+
+    def _train_step(self, images: Tensor, targets: Tensor) -> None:
+        rate = (
+            self.recipe.learning_rate * min(1.0, (self.step + 1) / self.recipe.warmup) * max(1 - self.progress, 0.002)
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.network.train()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16_is_fast(self.device)):
+            outputs = self.network(images.to(self.device))
+        loss = segmentation_loss(outputs, targets.to(self.device))
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimizer.step()
+        decay = min(self.recipe.average_decay, (self.step + 1) / (self.step + 10))
+        with torch.no_grad():
+            for key, value in self.network.state_dict().items():
+                if value.is_floating_point():
+                    self.average[key].lerp_(value, 1 - decay)
+                else:
+                    self.average[key].copy_(value)
+        self.step += 1
+        self.losses.append(float(loss.detach()))
+        if self.step % 20 == 0:
+            self.say(f"step {self.step} {self.minutes:.1f} min loss {np.mean(self.losses[-20:]):.3f} rate {rate:.5f}")
+
+    def averaged_network(self) -> LiverSegNet:
+        """A network with the averaged weights, ready for inference."""
+        network = LiverSegNet(self.recipe.preset).to(self.device)
+        network.load_state_dict(self.average)
+        return network.eval()
+
+    def validate(self) -> None:
+        """Liver and lesion Dice of the averaged weights on the validation patients."""
+        network = self.averaged_network()
+        scores = [
+            validation_dice(network, files, self.recipe.in_plane_mm, self.device) for files in self.split.validation
+        ]
+        liver, lesion = np.mean(scores, axis=0)
+        self.validations.append({"step": self.step, "minutes": self.minutes, "liver": liver, "lesion": lesion})
+        self.say(
+            f"validation at step {self.step}: liver Dice {liver:.3f}, lesion Dice {lesion:.3f} (n = {len(scores)})"
+        )
+
+    def save(self) -> None:
+        """Checkpoint and curves."""
+        meta = {
+            "step": self.step,
+            "minutes": self.minutes,
+            "losses": self.losses,
+            "validations": self.validations,
+            "recipe": asdict(self.recipe),
+        }
+        save_checkpoint(self.work, self.network, self.average, self.optimizer, meta)
+        plot_curves(self.work / "curves.png", self.losses, self.validations)
+
+    def _resume(self) -> None:
+        meta = load_checkpoint(self.work, self.network, self.average, self.optimizer)
+        if meta is None:
+            return
+        if meta["recipe"]["preset"] != self.recipe.preset or meta["recipe"]["in_plane_mm"] != self.recipe.in_plane_mm:
+            raise ValueError(f"{self.work} holds a training of another preset or spacing. Choose another work folder.")
+        self.step, self.minutes = meta["step"], meta["minutes"]
+        self.losses, self.validations = meta["losses"], meta["validations"]
+
+
+def validation_dice(
+    network: LiverSegNet, files: CaseFiles, in_plane_mm: float, device: torch.device
+) -> tuple[float, float]:
+    """Dice of liver and of lesion voxels (thresholds one half) for one case on its own grid."""
+    image, grid = to_network(files.volume(), in_plane_mm)
+    maps = grid.back(clean(predict(network, image, device))) > 0.5
+    label = files.labels()
+    return dice(maps[0], label >= 1), dice(maps[1] & maps[0], label == 2)
+
+
+def dice(found: np.ndarray, true: np.ndarray) -> float:
+    """Dice coefficient of two masks; 1 if both are empty."""
+    total = int(found.sum()) + int(true.sum())
+    return 2 * int((found & true).sum()) / total if total else 1.0
+
+
+def plot_curves(path: Path, losses: list[float], validations: list[dict[str, float]]) -> None:
+    """A picture of loss and validation Dice over steps."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(7, 4), dpi=120)
+    width = max(1, len(losses) // 200)
+    smooth = np.convolve(losses, np.ones(width) / width, mode="valid")
+    axis.plot(np.arange(len(smooth)) + width, smooth, color="0.5", label="training loss")
+    axis.set(xlabel="step", ylabel="loss", title="LiverSegNet")
+    if validations:
+        twin = axis.twinx()
+        steps = [row["step"] for row in validations]
+        twin.plot(steps, [row["liver"] for row in validations], "g.-", label="liver Dice")
+        twin.plot(steps, [row["lesion"] for row in validations], "r.-", label="lesion Dice")
+        twin.set(ylim=(0, 1), ylabel="Dice, validation")
+        twin.legend(loc="lower right")
+    axis.legend(loc="upper right")
+    figure.tight_layout()
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def write_history(path: Path, training: Training) -> None:
+    """What was done, for the bundle: options, losses by 50 steps, validations, patients by use."""
+    losses = training.losses
+    record = {
+        "recipe": asdict(training.recipe),
+        "steps": training.step,
+        "minutes": round(training.minutes, 1),
+        "loss_by_50_steps": [round(float(np.mean(losses[i : i + 50])), 4) for i in range(0, len(losses), 50)],
+        "validation": training.validations,
+    }
+    path.write_text(json.dumps(record, indent=1))

@@ -1,0 +1,168 @@
+"""Patches for the segmentation network: where they are cut, and how they are varied."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from LiverAILib.analysis.grid import WINDOW_HU, window
+from LiverAILib.training.cases import LABEL_STEP, TrainingCase
+from LiverAILib.training.looks import contrast_look
+
+
+@dataclass(frozen=True)
+class PatchOptions:
+    """How patches are drawn. Probabilities are per patch; the paper names affine change, cropping and salt-and-pepper
+    noise.
+    """
+
+    size: tuple[int, int, int] = (24, 160, 160)
+    at_lesion: float = 0.45
+    at_liver: float = 0.40
+    other_look: float = 0.5
+    rotation_degrees: float = 12.0
+    scale: tuple[float, float] = (0.85, 1.2)
+    slice_mm: tuple[float, float] = (1.6, 6.5)
+    gain: float = 0.12
+    shift_hu: float = 12.0
+    noise_hu: float = 18.0
+    salt_and_pepper: float = 0.08
+
+
+class PatchSource:
+    """Draws patches from cases; the same seed gives the same sequence."""
+
+    def __init__(self, cases: list[TrainingCase], options: PatchOptions, seed: int) -> None:
+        self.cases = cases
+        self.options = options
+        self.generator = torch.Generator().manual_seed(seed)
+        self._voxels: dict[str, tuple[list[Tensor], Tensor]] = {}
+
+    def _random(self, low: float = 0.0, high: float = 1.0) -> float:
+        return low + (high - low) * float(torch.rand(1, generator=self.generator))
+
+    def _integer(self, high: int) -> int:
+        return int(torch.randint(high, (1,), generator=self.generator))
+
+    def _places(self, case: TrainingCase) -> tuple[list[Tensor], Tensor]:
+        """Voxels (n, 3) of each lesion, and of the liver (thinned)."""
+        if case.name not in self._voxels:
+            from scipy import ndimage
+
+            ids, count = ndimage.label(case.codes.numpy() >= 2 * LABEL_STEP)
+            boxes = ndimage.find_objects(ids)
+            lesions = []
+            for i in range(count):
+                inside = torch.from_numpy(ids[boxes[i]] == i + 1).nonzero()
+                if len(inside) >= 4:
+                    lesions.append(inside + torch.tensor([axis.start for axis in boxes[i]]))
+            liver = (case.codes >= LABEL_STEP).nonzero()
+            self._voxels[case.name] = (lesions, liver[:: max(1, len(liver) // 5000)].clone())
+        return self._voxels[case.name]
+
+    def draw(self) -> tuple[Tensor, Tensor]:
+        """One patch: image (1, z, y, x) float in [-1, 1] and target (2, z, y, x) float, liver (with lesions) and
+        lesion.
+        """
+        return self.draw_from(self.cases[self._integer(len(self.cases))])
+
+    def draw_from(self, case: TrainingCase) -> tuple[Tensor, Tensor]:
+        """One patch of a given case."""
+        depth, height, width = self.options.size
+        group = self._slices_per_group(case.slice_mm)
+        lesions, liver = self._places(case)
+        where = self._random()
+        if lesions and where < self.options.at_lesion:
+            voxels = lesions[self._integer(len(lesions))]
+            centre = voxels[self._integer(len(voxels))].float()
+        elif len(liver) and where < self.options.at_lesion + self.options.at_liver:
+            centre = liver[self._integer(len(liver))].float()
+        else:
+            centre = torch.tensor([self._random(0, s) for s in case.image.shape])
+        centre = centre + torch.tensor(
+            [
+                self._random(-0.35, 0.35) * depth * group,
+                self._random(-0.3, 0.3) * height,
+                self._random(-0.3, 0.3) * width,
+            ]
+        )
+        hu, codes = self._cut(case, centre, group)
+        if case.looks and self._random() < self.options.other_look:
+            hu = contrast_look(
+                hu, codes % LABEL_STEP, "non_contrast" if self._random() < 0.5 else "arterial", self.generator
+            )
+        target = torch.stack([codes >= LABEL_STEP, codes >= 2 * LABEL_STEP]).float()
+        return self._vary(hu).unsqueeze(0), target
+
+    def _slices_per_group(self, slice_mm: float) -> int:
+        low, high = self.options.slice_mm
+        wanted = math.exp(self._random(math.log(low), math.log(high)))
+        return max(1, round(wanted / slice_mm))
+
+    def _cut(self, case: TrainingCase, centre: Tensor, group: int) -> tuple[Tensor, Tensor]:
+        """HU and codes of a rotated, scaled patch; air outside the case; slices averaged in groups."""
+        depth, height, width = self.options.size
+        total = case.image.shape[0]
+        first = int(centre[0]) - depth * group // 2
+        first = min(max(first, -2 * group), max(total - (depth - 2) * group, -2 * group))
+        index = torch.arange(first, first + depth * group)
+        inside = (index >= 0) & (index < total)
+        index = index.clamp(0, total - 1)
+        angle = math.radians(self._random(-1, 1) * self.options.rotation_degrees)
+        scale = self._random(*self.options.scale)
+        rows, columns = case.image.shape[1:]
+        step_y = (torch.arange(height) - (height - 1) / 2) / scale
+        step_x = (torch.arange(width) - (width - 1) / 2) / scale
+        y = centre[1] + step_y[:, None] * math.cos(angle) - step_x[None] * math.sin(angle)
+        x = centre[2] + step_y[:, None] * math.sin(angle) + step_x[None] * math.cos(angle)
+        grid = torch.stack([(2 * x + 1) / columns - 1, (2 * y + 1) / rows - 1], dim=-1)
+        hu = torch.full((depth * group, height, width), -1024.0)
+        codes = torch.zeros((depth * group, height, width), dtype=torch.uint8)
+        if inside.any():
+            chosen = index[inside]
+            low, high = int(chosen[0]), int(chosen[-1]) + 1
+            sampling = grid.expand(high - low, -1, -1, -1)
+            image = case.image[low:high].float().unsqueeze(1) + 1024  # so that the zero padding is air
+            hu[inside] = F.grid_sample(image, sampling, align_corners=False).squeeze(1) - 1024
+            nearest = F.grid_sample(
+                case.codes[low:high].float().unsqueeze(1), sampling, mode="nearest", align_corners=False
+            )
+            codes[inside] = nearest.squeeze(1).to(torch.uint8)
+        hu = hu.clamp(-1024, 1024)
+        if group > 1:
+            hu = hu.clamp(*WINDOW_HU).unflatten(0, (depth, group)).mean(dim=1)
+            codes = codes.unflatten(0, (depth, group))[:, group // 2]
+        return hu, codes
+
+    def _vary(self, hu: Tensor) -> Tensor:
+        """Random gain, shift, blur, correlated noise and salt-and-pepper; windowed to [-1, 1]."""
+        options = self.options
+        hu = hu.clamp(-200, 400)
+        hu = (hu - 60) * (1 + self._random(-1, 1) * options.gain) + 60 + self._random(-1, 1) * options.shift_hu
+        if self._random() < 0.3:
+            hu = _blur(hu, self._random(0.3, 0.9))
+        if self._random() < 0.6:
+            noise = torch.randn(hu.shape, generator=self.generator)
+            if self._random() < 0.6:
+                noise = _blur(noise, self._random(0.4, 1.0))
+            noise = noise / noise.std()
+            hu = hu + noise * self._random(0, options.noise_hu)
+        image = window(hu)
+        if self._random() < options.salt_and_pepper:
+            spots = torch.rand(hu.shape, generator=self.generator)
+            share = self._random(0, 0.01)
+            image = image.masked_fill(spots < share, -1.0).masked_fill(spots > 1 - share, 1.0)
+        return image
+
+
+def _blur(x: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of each slice."""
+    reach = max(1, math.ceil(2.5 * sigma))
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
+    kernel = (kernel / kernel.sum()).view(1, 1, 1, -1)
+    padded = F.pad(x.unsqueeze(1), (reach, reach, reach, reach), mode="replicate")
+    return F.conv2d(F.conv2d(padded, kernel), kernel.transpose(2, 3)).squeeze(1)
