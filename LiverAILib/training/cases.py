@@ -190,7 +190,7 @@ def training_case(files: CaseFiles, in_plane_mm: float) -> TrainingCase:
 def merge_labels(
     hu: npt.NDArray[Any], label: npt.NDArray[np.uint8], organs: npt.NDArray[np.uint8]
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Label and organ map brought into agreement: the expert label rules, and a cyst of the organ map is a lesion too."""
+    """Label and organ map in agreement: the expert label rules, and a cyst of the organ map is a lesion too."""
     from scipy import ndimage
 
     cyst = (label > 0) & (organs == Organ.CYST)
