@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def toy_study(
     lesions: int = 2,
     oblique: bool = False,
 ) -> Study:
-    """The toy exam: every phase has the same shapes on its own grid (each a slice higher than the one before)."""
+    """The toy exam; every phase looks alike."""
     liver, labels = toy_truth(lesions)
     noise = np.random.default_rng(7).normal(0, 5, SHAPE)
     hu = np.where(labels > 0, LESION_HU, np.where(liver, LIVER_HU, OUTSIDE_HU)) + noise
@@ -134,6 +135,11 @@ def toy_lesions(study: Study, segmentations: Mapping[Phase, Any]) -> Any:
             )
         )
     return ToyMeasured(found.liver, ids, found.lesion_probability, lesions)
+
+
+def everything_in(folder: Path) -> list[str]:
+    """All names in a folder, hidden ones too."""
+    return sorted(path.name for path in folder.iterdir())
 
 
 def main() -> int:

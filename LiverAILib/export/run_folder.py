@@ -168,7 +168,7 @@ def _write_files(folder: Path, analysis: Analysis, study: Study, log_text: str) 
     write_seg_nrrd(folder / SEGMENTATION, layers, analysis.affine, findings.lesions)
     write_nrrd(folder / PROBABILITY, probability, analysis.affine)
     picture = draw_overview(analysis, study)
-    picture.save(folder / OVERVIEW)
+    picture.save(folder / OVERVIEW, compress_level=3)
     (folder / LOG).write_text(log_text, encoding="utf-8")
     (folder / FINDINGS).write_text(text, encoding="utf-8")
     # A full disk may cut a file short without an error: only what reads back as it was meant is kept.
