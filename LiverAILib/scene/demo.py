@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,13 @@ from LiverAILib.findings import Findings
 from LiverAILib.scene.headless import HeadlessScene, new_scene
 from LiverAILib.scene.load import RunNodes, save_scene, show_run
 from LiverAILib.scene.rendering import rendering_available
-from LiverAILib.scene.segmentation import create_surfaces
+from LiverAILib.scene.segmentation import create_surfaces, surface_bounds
 from LiverAILib.scene.slice_view import VIEW_NAMES, Mark, SliceContent, render_slice_view, set_up_slice
 from LiverAILib.scene.three_d_view import render_3d_view, set_up_3d
-from LiverAILib.scene.volumes import PHASE_NAMES, add_volume, lps_to_ras, node_affine, node_shape
-from LiverAILib.study import Study
+from LiverAILib.scene.volumes import PHASE_NAMES, add_volume, lps_to_ras, node_affine, node_shape, set_ct_window
+from LiverAILib.study import Phase, Study
 
+Box = tuple[tuple[float, float, float], tuple[float, float, float]]
 SCENE_FILE = "scene.mrb"
 
 
@@ -43,6 +45,7 @@ def make_scene(run_folder: Path, study: Study, out_dir: Path, pictures: bool = T
     host = new_scene()
     volumes = {phase: add_volume(host.scene, volume, PHASE_NAMES[phase]) for phase, volume in study.volumes.items()}
     nodes = show_run(host.scene, run_folder, volumes)
+    _centre_windows(volumes, nodes.findings)
     create_surfaces(nodes.segmentation)
     reference = volumes[nodes.findings.reference_phase]
     centre = view_centre(nodes.findings, reference)
@@ -51,6 +54,7 @@ def make_scene(run_folder: Path, study: Study, out_dir: Path, pictures: bool = T
         foreground=nodes.probability,
         title=f"{PHASE_NAMES[nodes.findings.reference_phase]} CT, liver and lesions",
         marks=lesion_marks(nodes),
+        frame_ras=liver_box(nodes),
     )
     state = rendering_available()
     drawn: dict[str, npt.NDArray[np.uint8]] = {}
@@ -79,6 +83,14 @@ def view_centre(findings: Findings, reference: Any) -> npt.NDArray[np.float64]:
     return lps_to_ras((node_affine(reference) @ [*middle, 1.0])[:3])
 
 
+def liver_box(nodes: RunNodes) -> Box | None:
+    """The liver's bounding box (RAS, mm), None if no liver was found."""
+    if nodes.findings.liver_ml == 0:
+        return None
+    low, high = surface_bounds(nodes.segmentation)
+    return (low[0], low[1], low[2]), (high[0], high[1], high[2])
+
+
 def lesion_marks(nodes: RunNodes) -> dict[str, Mark]:
     """Each lesion's number beside it, in its colour, by segment id."""
     segmentation = nodes.segmentation.GetSegmentation()
@@ -96,10 +108,18 @@ def _summary(findings: Findings) -> str:
     return f"Liver {findings.liver_ml:.0f} ml, {lesions}" + (f" ({total:.1f} ml)" if count else "")
 
 
+def _centre_windows(volumes: Mapping[Phase, Any], findings: Findings) -> None:
+    """Centre each phase's window on its liver, within 40 to 120 HU, so that lesions stand out in a bright phase too."""
+    for phase, facts in findings.phases.items():
+        if facts.liver_hu is not None and phase in volumes:
+            set_ct_window(volumes[phase], round(min(max(facts.liver_hu, 40.0), 120.0)))
+
+
 def _choose_layout(host: HeadlessScene) -> None:
-    layout = slicer.vtkMRMLLayoutNode()
-    layout.SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
-    host.scene.AddNode(layout)
+    """Slicer's four-up layout, for when the scene is opened there."""
+    logic = slicer.vtkMRMLLayoutLogic()
+    logic.SetMRMLScene(host.scene)
+    logic.GetLayoutNode().SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
 
 
 def _save_picture(path: Path, pixels: npt.NDArray[np.uint8]) -> Path:
@@ -108,5 +128,3 @@ def _save_picture(path: Path, pixels: npt.NDArray[np.uint8]) -> Path:
     except OSError as error:
         raise OutputError(f"{path} can't be written ({error.strerror or error}). Is the disk full?") from error
     return path
-
-

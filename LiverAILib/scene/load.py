@@ -84,7 +84,9 @@ def read_findings(run_folder: Path) -> Findings:
     """The findings of a run folder. Raises RunFolderError if it is not one, is incomplete, or is of a newer version."""
     for name in ("findings.json", "segmentation.seg.nrrd", "lesion_probability.nrrd"):
         if not (run_folder / name).is_file():
-            raise RunFolderError(f"{run_folder.name} is no complete run folder: {name} is missing. Run the analysis again.")
+            raise RunFolderError(
+                f"{run_folder.name} is no complete run folder: {name} is missing. Run the analysis again."
+            )
     try:
         findings = Findings.model_validate_json((run_folder / "findings.json").read_text(encoding="utf-8"))
     except (ValidationError, UnicodeDecodeError) as error:

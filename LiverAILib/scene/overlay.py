@@ -56,7 +56,9 @@ def read_probability(path: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[n
     """The probabilities (z, y, x) in [0, 1] and the LPS affine of a file; raises RunFolderError if they are none."""
     array, header = read_nrrd(path)
     if array.ndim != 3 or not np.issubdtype(array.dtype, np.floating):
-        raise RunFolderError(f"{path.name} holds {array.dtype} {array.shape}, not probabilities. Run the analysis again.")
+        raise RunFolderError(
+            f"{path.name} holds {array.dtype} {array.shape}, not probabilities. Run the analysis again."
+        )
     if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
         raise RunFolderError(f"{path.name} holds values outside 0 to 1. Run the analysis again.")
     return array.astype(np.float32, copy=False), header.affine
@@ -97,13 +99,16 @@ def check_same_grid(
 
 
 def add_legend(scene: Any, volume: Any) -> Any:
-    """A colour legend display node for a volume node: the probability from 0 to 1 at the right edge of slice views."""
+    """A colour legend display node for a volume node: the probability from 0 to 1 in the lower right corner of slice views."""
     legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(volume)
     legend.SetTitleText("Lesion probability")
     legend.SetUseColorNamesForLabels(False)
-    legend.SetNumberOfLabels(5)
-    legend.SetLabelFormat("%.2f")
-    legend.SetSize(0.12, 0.45)
-    legend.SetPosition(0.97, 0.5)
+    legend.SetNumberOfLabels(6)
+    legend.SetLabelFormat("%.1f")
+    legend.SetSize(0.05, 0.28)  # the bare libraries fit the text to this, the application keeps the font size
+    legend.SetPosition(0.98, 0.03)
     legend.SetVisibility3D(False)
+    for style, size in ((legend.GetTitleTextProperty(), 14), (legend.GetLabelTextProperty(), 14)):
+        style.SetFontFamilyToArial()
+        style.SetFontSize(size)
     return legend

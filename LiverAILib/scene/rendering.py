@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
 from LiverAILib.scene.errors import SceneError
+from LiverAILib.scene.headless import HeadlessScene
 
 INSTALL_COMMAND = "apt-get install libegl1 libgl1 libgl1-mesa-dri"
 _WINDOW_VARIABLE = "VTK_DEFAULT_OPENGL_WINDOW"
@@ -32,7 +35,7 @@ window.SetSize(8, 8)
 renderer.SetBackground(1, 0, 0)
 window.AddRenderer(renderer)
 window.Render()
-window.GetPixelData(0, 0, 7, 7, 0, pixels)
+window.GetPixelData(0, 0, 7, 7, 0, pixels, 0)
 assert pixels.GetValue(0) == 255 and pixels.GetValue(1) == 0
 """
 
@@ -102,6 +105,18 @@ def offscreen_window(size: tuple[int, int]) -> tuple[Any, Any, Any]:
     interactor = vtk.vtkRenderWindowInteractor()
     interactor.SetRenderWindow(window)
     return window, renderer, interactor
+
+
+def displayable_managers(host: HeadlessScene, names: Sequence[str], renderer: Any, view_node: Any) -> Any:
+    """The group of displayable managers that draws the scene into a renderer, for a slice or 3D view node."""
+    group = slicer.vtkMRMLDisplayableManagerGroup()
+    for name in names:
+        manager = getattr(slicer, name)()
+        manager.SetMRMLApplicationLogic(host.application_logic)
+        group.AddDisplayableManager(manager)
+    group.SetRenderer(renderer)
+    group.SetMRMLDisplayableNode(view_node)
+    return group
 
 
 def grab(window: Any) -> npt.NDArray[np.uint8]:

@@ -67,6 +67,15 @@ def create_surfaces(node: Any, smoothing: float = 0.5) -> None:
     node.GetDisplayNode().SetPreferredDisplayRepresentationName3D("Closed surface")
 
 
+def surface_bounds(node: Any, segment_id: str = LIVER_ID) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The low and high corner (RAS, mm) of a segment's closed surface; raises RunFolderError if the segment is empty."""
+    surface = node.GetClosedSurfaceInternalRepresentation(segment_id)
+    if surface is None or surface.GetNumberOfPoints() == 0:
+        raise RunFolderError(f'Segment "{segment_id}" is empty: there is nothing to show.')
+    bounds = np.array(surface.GetBounds())
+    return bounds[::2], bounds[1::2]
+
+
 def segment_ids(node: Any) -> list[str]:
     """The segment ids in their order."""
     segmentation = node.GetSegmentation()

@@ -13,7 +13,7 @@ import vtk
 
 from LiverAILib.scene.headless import HeadlessScene
 from LiverAILib.scene.overlay import OPACITY
-from LiverAILib.scene.rendering import add_text, grab, offscreen_window
+from LiverAILib.scene.rendering import add_text, displayable_managers, grab, offscreen_window
 from LiverAILib.scene.volumes import from_vtk_matrix
 
 #: Slicer's names of its three standard views.
@@ -40,11 +40,15 @@ class Mark:
 
 @dataclass(frozen=True)
 class SliceContent:
-    """What a slice view shows. Marks appear on slices within `mark_reach_mm` of their point."""
+    """What a slice view shows. Marks appear on slices within `mark_reach_mm` of their point.
+
+    frame_ras: two corners (mm) of a box that fills most of the view; without it the whole background is fitted in.
+    """
 
     background: Any
     foreground: Any | None = None
     opacity: float = OPACITY
+    frame_ras: tuple[tuple[float, float, float], tuple[float, float, float]] | None = None
     title: str = ""
     marks: Mapping[str, Mark] = field(default_factory=dict)
     mark_reach_mm: float = 6.0
@@ -86,8 +90,11 @@ def render_slice_view(
     node = logic.GetSliceNode()
     logic.ResizeSliceNode(*size)
     logic.FitSliceToBackground(*size)
+    if content.frame_ras is not None:
+        _frame(node, np.array(content.frame_ras), size)
     node.JumpSliceByOffsetting(*np.asarray(centre_ras, dtype=np.float64).tolist())
     node.SetRulerType(slicer.vtkMRMLSliceNode.RulerTypeThin)
+    node.SetRulerColor(slicer.vtkMRMLSliceNode.RulerColorYellow)
 
     mapper = vtk.vtkImageMapper()
     mapper.SetColorWindow(255)
@@ -98,20 +105,33 @@ def render_slice_view(
     picture.GetProperty().SetDisplayLocationToBackground()
     renderer.AddViewProp(picture)
 
-    group = slicer.vtkMRMLDisplayableManagerGroup()
-    for name in _MANAGERS:
-        manager = getattr(slicer, name)()
-        manager.SetMRMLApplicationLogic(host.application_logic)
-        group.AddDisplayableManager(manager)
-    group.SetRenderer(renderer)
-    group.SetMRMLDisplayableNode(node)
-    group.SetInteractor(interactor)
-
+    logics = vtk.vtkCollection()  # where the legend's manager looks for the view's layers
+    logics.AddItem(logic)
+    host.application_logic.SetSliceLogics(logics)
+    group = displayable_managers(host, _MANAGERS, renderer, node)
+    _announce_layers(logic.GetSliceCompositeNode())
     _annotate(renderer, node, orientation, content, size)
     logic.UpdatePipeline()
     pixels = grab(window)
-    window.Finalize()
+    # Slicer's classes crash when the window goes before its managers.
+    host.application_logic.SetSliceLogics(vtk.vtkCollection())
+    del logics, group, node, logic, picture, mapper, renderer, interactor, window
     return pixels
+
+
+def _announce_layers(composite: Any) -> None:
+    """Tell the managers that the layers changed: legends older than the view's managers are drawn only then."""
+    composite.SetInteractionFlags(slicer.vtkMRMLSliceCompositeNode.ForegroundVolumeFlag)
+    composite.Modified()
+    composite.SetInteractionFlags(0)
+
+
+def _frame(node: Any, corners: npt.NDArray[np.float64], size: tuple[int, int], margin: float = 1.45) -> None:
+    """Centre the view on a box and choose the field of view in which the box, with a margin, just fits."""
+    extent = np.abs(from_vtk_matrix(node.GetSliceToRAS())[:3, :3].T @ (corners[1] - corners[0]))
+    height = margin * max(extent[1], extent[0] * size[1] / size[0])
+    node.SetFieldOfView(height * size[0] / size[1], height, node.GetFieldOfView()[2])
+    node.JumpSliceByCentering(*corners.mean(axis=0).tolist())
 
 
 def direction_letters(node: Any) -> dict[str, str]:
@@ -136,7 +156,7 @@ def _annotate(renderer: Any, node: Any, orientation: str, content: SliceContent,
     ):
         add_text(renderer, letters[side], position, size=24, align=align, bold=True, colour=(1.0, 0.85, 0.4))
     axis = {"Sagittal": 0, "Coronal": 1, "Axial": 2}[orientation]
-    offset = from_vtk_matrix(node.GetSliceToRAS())[axis, 3]
+    offset = float(from_vtk_matrix(node.GetSliceToRAS())[axis, 3])
     where = f"{orientation}, {_LETTERS[axis][offset > 0]} {abs(offset):.1f} mm"
     add_text(renderer, f"{content.title}\n{where}", (_MARGIN, height - _MARGIN), align=("left", "top"))
     add_text(renderer, "Research use only", (_MARGIN, _MARGIN), size=14, colour=(0.75, 0.75, 0.75))

@@ -9,10 +9,12 @@ import numpy.typing as npt
 import slicer
 
 from LiverAILib.scene.headless import HeadlessScene
-from LiverAILib.scene.rendering import add_text, grab, offscreen_window
+from LiverAILib.scene.rendering import add_text, displayable_managers, grab, offscreen_window
+from LiverAILib.scene.segmentation import surface_bounds
 
+# Without vtkMRMLViewDisplayableManager, which crashes when it is destroyed outside the application: what it would take
+# from the view node (background, depth peeling) is set on the renderer here.
 _MANAGERS = (
-    "vtkMRMLViewDisplayableManager",
     "vtkMRMLCameraDisplayableManager",
     "vtkMRMLModelDisplayableManager",
     "vtkMRMLSegmentationsDisplayableManager3D",
@@ -49,26 +51,22 @@ def render_3d_view(
     node = set_up_3d(host)
     camera = host.scene.AddNewNodeByClass("vtkMRMLCameraNode")
     camera.SetLayoutName(node.GetLayoutName())
-    bounds = [0.0] * 6
-    segmentation.GetRASBounds(bounds)
-    low, high = np.array(bounds[::2]), np.array(bounds[1::2])
+    low, high = surface_bounds(segmentation)
     centre = (low + high) / 2
     reach = float(np.linalg.norm(high - low))
     camera.SetFocalPoint(*centre)
     camera.SetPosition(*(centre + 1.55 * reach * np.array([0.15, 0.97, 0.20])))
     camera.SetViewUp(0, 0, 1)
 
-    group = slicer.vtkMRMLDisplayableManagerGroup()
-    for name in _MANAGERS:
-        manager = getattr(slicer, name)()
-        manager.SetMRMLApplicationLogic(host.application_logic)
-        group.AddDisplayableManager(manager)
-    group.SetRenderer(renderer)
-    group.SetMRMLDisplayableNode(node)
-    group.SetInteractor(interactor)
+    renderer.SetBackground(*_BOTTOM)
+    renderer.SetBackground2(*_TOP)
+    renderer.SetGradientBackground(True)
+    renderer.SetUseDepthPeeling(True)
+    window.SetAlphaBitPlanes(True)
+    group = displayable_managers(host, _MANAGERS, renderer, node)
     add_text(renderer, title, (14, size[1] - 14), align=("left", "top"))
     add_text(renderer, "Research use only", (14, 14), size=14, colour=(0.75, 0.75, 0.75))
     renderer.ResetCameraClippingRange()
     pixels = grab(window)
-    window.Finalize()
+    del group, node, camera, renderer, interactor, window  # in this order, as in `slice_view`
     return pixels

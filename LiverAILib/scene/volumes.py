@@ -64,11 +64,11 @@ def add_volume(scene: Any, volume: Volume, name: str) -> Any:
     return node
 
 
-def set_ct_window(node: Any) -> None:
-    """Window and level for the liver, in grey."""
+def set_ct_window(node: Any, level: float = LEVEL) -> None:
+    """The liver's window in grey, centred on `level` HU."""
     display = node.GetDisplayNode()
     display.SetAutoWindowLevel(False)
-    display.SetWindowLevel(WINDOW, LEVEL)
+    display.SetWindowLevel(WINDOW, level)
     grey = node.GetScene().GetNodeByID("vtkMRMLColorTableNodeGrey")
     if grey is not None:
         display.SetAndObserveColorNodeID(grey.GetID())
@@ -85,7 +85,9 @@ def node_affine(node: Any) -> npt.NDArray[np.float64]:
     parent = node.GetParentTransformNode()
     if parent is not None:
         if not parent.IsTransformToWorldLinear():
-            raise SceneError(f'Volume "{node.GetName()}" is under a non-linear transform. Harden it (Transforms module).')
+            raise SceneError(
+                f'Volume "{node.GetName()}" is under a non-linear transform. Harden it (Transforms module).'
+            )
         to_world = vtk.vtkMatrix4x4()
         parent.GetMatrixTransformToWorld(to_world)
         ijk_to_world = from_vtk_matrix(to_world) @ ijk_to_world
