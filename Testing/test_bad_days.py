@@ -181,6 +181,58 @@ def test_a_read_only_disk(liverai: Run, tiny_disk: Callable[[str], Path]) -> Non
     assert "no permission" in done.stderr.splitlines()[-1]
 
 
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one model package whose hash is right (its weights fit no network)."""
+    import torch
+
+    from LiverAILib.bundles import write_bundle
+
+    folder = tmp_path_factory.mktemp("packages")
+    metadata = {
+        "name": "liversegnet",
+        "version": "0.0.1",
+        "network": "LiverSegNet",
+        "preset": "compact",
+        "labels": ["liver", "lesion"],
+        "input": {"in_plane_mm": 1.5, "min_slice_mm": 2.0, "window_hu": [-40, 160], "phases": ["portal_venous"]},
+        "trained_on": "nothing",
+        "data_licence": "none",
+        "results": [],
+    }
+    write_bundle(folder / "liversegnet", {"weight": torch.arange(100.0)}, metadata)
+    return folder
+
+
+def test_a_model_package_with_a_flipped_bit(liverai: Run, tmp_path: Path, packages: Path) -> None:
+    weights = packages / "liversegnet" / "models" / "model.safetensors"
+    intact = weights.read_bytes()
+    damaged = bytearray(intact)
+    damaged[-7] ^= 1
+    weights.write_bytes(damaged)
+    try:
+        done = liverai("--real-network", "analyze", "x", "-o", tmp_path / "run", "--models", packages)
+    finally:
+        weights.write_bytes(intact)
+    assert done.returncode == 5
+    assert "SHA-256 differs" in done.stderr.splitlines()[-1]
+    assert everything_in(tmp_path) == []
+
+
+def test_a_model_package_of_another_network(liverai: Run, tmp_path: Path, packages: Path) -> None:
+    done = liverai("--real-network", "analyze", "x", "-o", tmp_path / "run", "--models", packages)
+    assert done.returncode == 5
+    assert "do not fit" in done.stderr.splitlines()[-1]
+    assert everything_in(tmp_path) == []
+
+
+def test_no_model_package(liverai: Run, tmp_path: Path) -> None:
+    done = liverai("--real-network", "analyze", "x", "-o", tmp_path / "run", "--models", tmp_path)
+    assert done.returncode == 5
+    assert "liversegnet is not in" in done.stderr.splitlines()[-1]
+    assert everything_in(tmp_path) == []
+
+
 def test_one_phase_is_enough_and_the_missing_ones_are_named(liverai: Run, tmp_path: Path) -> None:
     done = liverai("--fake-phases", 1, "analyze", "x", "-o", tmp_path / "run")
     assert done.returncode == 0

@@ -151,10 +151,10 @@ def _phase_opinion(volume: Volume) -> tuple[float, str]:
 
 
 def _edge_warnings(phase: Phase, liver: npt.NDArray[np.bool_]) -> list[str]:
-    """Words for a liver that is absent, or cut off by the first or last slice (more than 1% of its largest section)."""
+    """Words for a liver that is cut off by the first or last slice (more than 1% of its largest section)."""
     areas = np.count_nonzero(liver, axis=(1, 2))
     if not areas.any():
-        return [f"No liver was found in the {phase_name(phase)} phase."]
+        return []  # the lesion stage says so
     ends = [name for name, area in (("first", areas[0]), ("last", areas[-1])) if area > 0.01 * areas.max()]
     if not ends:
         return []

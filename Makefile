@@ -1,0 +1,50 @@
+# LiverAI: `make demo` shows it, `make test` checks it, `make bench` measures it. All in an own environment, .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STUDY ?=
+# A Python of 3.11 or later, with pip and venv.
+PYTHON_CHECK := import sys; sys.exit("LiverAI needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Say: make PYTHON=python3.12") if sys.version_info < (3, 11) else None
+GL_PACKAGES := libegl1 libgl1 libgl1-mesa-dri
+GL_CHECK := import ctypes; ctypes.CDLL("libEGL.so.1"); ctypes.CDLL("libGL.so.1")
+
+.PHONY: demo test lint bench clean gl
+
+demo: .venv/installed gl
+	$(BIN)/liverai demo $(if $(STUDY),--study "$(STUDY)")
+
+test: .venv/installed gl
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/installed
+	$(BIN)/liverai evaluate bench
+
+# torch first: its registry build for CPUs at the pinned version, never the one with gigabytes of CUDA.
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c '$(PYTHON_CHECK)'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt torch
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e ".[scene,test]"
+	touch $@
+
+# Pictures of Slicer's views need a GL library. Without it everything else works.
+gl: .venv/installed
+	@$(BIN)/python -c '$(GL_CHECK)' 2>/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing a GL library for the pictures: $(GL_PACKAGES)"; \
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(GL_PACKAGES); } >/dev/null 2>&1 \
+	      || echo "It could not be installed; the pictures of Slicer's views will be missing."; \
+	  else \
+	    echo "For pictures of Slicer's views install a GL library: sudo apt-get install $(GL_PACKAGES)"; \
+	  fi; }
+
+clean:
+	rm -rf .venv build dist demo bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
