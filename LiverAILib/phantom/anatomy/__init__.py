@@ -1,0 +1,1 @@
+"""The anatomy of the phantom: each file adds its organs to the scene."""

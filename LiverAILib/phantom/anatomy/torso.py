@@ -1,0 +1,288 @@
+"""Skin, fat, muscles, ribs, spine, lungs, diaphragm and heart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from LiverAILib.phantom.anatomy.frame import Frame
+from LiverAILib.phantom.fields import (
+    Array,
+    Field,
+    Vector,
+    ellipsoid,
+    intersect,
+    noise_field,
+    polyline,
+    smooth_curve,
+    subtract,
+    union,
+)
+from LiverAILib.phantom.model import Layer, Scene, Solid, Tubes
+from LiverAILib.phantom.options import Tissue
+
+#: Half width, half depth, centre and exponent of the body cavity's cross-section in the standard body.
+CAVITY = (136.0, 92.0, -52.0, 2.5)
+VERTEBRA_MM = 33.0
+
+
+@dataclass(frozen=True)
+class TorsoShape:
+    """Drawn numbers of the trunk. dome_top_mm: height of the right diaphragm."""
+
+    wall_mm: float
+    fat_mm: float
+    belly: float
+    dome_top_mm: float
+    left_dome_mm: float
+    lordosis_mm: float
+    vertebra_phase: float
+
+    @staticmethod
+    def draw(rng: np.random.Generator) -> TorsoShape:
+        """Draw the trunk of one patient."""
+        return TorsoShape(
+            wall_mm=float(rng.uniform(9, 15)),
+            fat_mm=float(np.clip(rng.lognormal(2.5, 0.5), 4, 42)),
+            belly=float(rng.uniform(0, 1)),
+            dome_top_mm=float(rng.normal(92, 7)),
+            left_dome_mm=float(rng.normal(76, 8)),
+            lordosis_mm=float(rng.uniform(0, 10)),
+            vertebra_phase=float(rng.uniform(0, VERTEBRA_MM)),
+        )
+
+    def spine_y(self, z: Array) -> Array:
+        """Depth of the vertebral bodies' centres at height z."""
+        return np.asarray(-self.lordosis_mm * np.cos((z + 90) / 110), dtype=np.float32)
+
+
+def cavity_ring(q: tuple[Array, Array, Array]) -> Array:
+    """Distance to the inner outline of the trunk's wall, the spine left aside."""
+    z, y, x = q
+    a, b, yc, n = CAVITY
+    taper = 1 - 0.0011 * np.maximum(z - 55, 0) - 0.0004 * np.maximum(-110 - z, 0)
+    ratio = (np.abs(x / (a * taper)) ** n + np.abs((y - yc) / (b * taper)) ** n) ** (1 / n)
+    return np.asarray((ratio - 1) * 105 * taper, dtype=np.float32)
+
+
+def back(q: tuple[Array, Array, Array], shape: TorsoShape) -> Array:
+    """Distance to spine and muscles of the back, which bulge into the cavity."""
+    z, y, x = q
+    ys = y - shape.spine_y(z)
+    column = np.sqrt(x**2 + (ys + 2) ** 2) - 25
+    erector = _oval(np.abs(x) - 34, ys - 46, 36, 25)
+    psoas_width = np.clip((-z - 5) / 90, 0, 1) * 20
+    psoas = np.sqrt((np.abs(x) - 36) ** 2 + (ys - 2) ** 2) - psoas_width
+    psoas = np.where(psoas_width > 2, psoas, 50)
+    return union(union(column, erector, 10), np.asarray(psoas, dtype=np.float32), 6)
+
+
+def _oval(x: Array, y: Array, rx: float, ry: float) -> Array:
+    ratio = np.sqrt((x / rx) ** 2 + (y / ry) ** 2)
+    return np.asarray((ratio - 1) * min(rx, ry), dtype=np.float32)
+
+
+def cavity(q: tuple[Array, Array, Array], shape: TorsoShape) -> Array:
+    """Distance to the cavity of chest and abdomen together."""
+    return subtract(cavity_ring(q), back(q, shape), 8)
+
+
+def dome(q: tuple[Array, Array, Array], shape: TorsoShape) -> Array:
+    """Distance to the space under the diaphragm: two domes whose sides run down to the wall."""
+    z, y, x = q
+    distances = []
+    for cx, cy, top, a, b in ((-63, -50, shape.dome_top_mm, 77, 88), (66, -42, shape.left_dome_mm, 72, 82)):
+        height = 102.0
+        centre = top - height
+        up = np.maximum(z - centre, 0) / height
+        radius = np.sqrt(((x - cx) / a) ** 2 + ((y - cy) / b) ** 2 + up**2)
+        radius = radius - 0.0045 * np.maximum(centre + 32 - z, 0)
+        distances.append((radius - 1) * min(a, b))
+    middle = ellipsoid(q, (20, -60, 0), (62, 70, 40))
+    return union(union(np.asarray(distances[0], np.float32), np.asarray(distances[1], np.float32), 22), middle, 20)
+
+
+def add_lungs_and_heart(scene: Scene, frame: Frame, shape: TorsoShape, rng: np.random.Generator) -> None:
+    """Fat of the whole trunk, lungs with their vessels, mediastinum, heart, diaphragm and the fat under it."""
+    low, high = (-330, -235, -250), (320, 150, 250)
+    grid, q = frame.box(low, high, 8.0)
+    everything = grid.like(np.full(grid.values.shape, -50, np.float32))
+    lung_texture = noise_field(rng, grid.origin, grid.upper, 40.0, 10.0)
+    fat_texture = noise_field(rng, grid.origin, grid.upper, 9.0, 4.0)
+    scene.items.append(Solid(everything, (Layer("fat", Tissue.FAT, texture=fat_texture, texture_hu=5),), moving=False))
+    grid, q = frame.box((-75, -160, -150), (320, 60, 150), 4.0)
+    lungs = cavity(q, shape)
+    lungs = subtract(lungs, polyline(q, [(-80, -28, 6), (40, -55, 8), (330, -60, 4)], [26, 24, 40]), 10)
+    hilum = rng.uniform(-890, -820)
+    layer = Layer(float(hilum), Tissue.LUNG, texture=lung_texture, texture_hu=25)
+    scene.items.append(Solid(grid.like(lungs).crop(below=4), (layer,), moving=False))
+    _lung_vessels(scene, frame, rng)
+    _heart(scene, frame, shape, rng)
+    grid, q = frame.box((-330, -235, -250), (shape.dome_top_mm + 12, 150, 250), 4.0)
+    under = grid.like(dome(q, shape))
+    layers = (
+        Layer("muscle", Tissue.MUSCLE),
+        Layer("fat", Tissue.FAT, float(rng.uniform(1.5, 3)), fat_texture, 8),
+    )
+    scene.items.append(Solid(under, layers))
+
+
+def _lung_vessels(scene: Scene, frame: Frame, rng: np.random.Generator) -> None:
+    """Branches from both hila to the base of the lungs."""
+    start, end, radii = [], [], []
+    for _ in range(150):
+        side = rng.choice([-1.0, 1.0])
+        hilum = np.array([150.0, -35.0, 30 * side])
+        tip = np.array([rng.uniform(20, 260), rng.uniform(-125, 35), side * rng.uniform(35, 125)])
+        middle = (hilum + tip) / 2 + rng.normal(0, 10, 3)
+        for a, b, r in ((hilum, middle, 2.2), (middle, tip, 1.1)):
+            start.append(a)
+            end.append(b)
+            radii.append((r, r * 0.6))
+    r = np.asarray(radii, dtype=np.float32) * rng.uniform(0.7, 1.2)
+    a, b = frame.to_patient(np.asarray(start)), frame.to_patient(np.asarray(end))
+    scene.items.append(Tubes(_f32(a), _f32(b), r[:, 0], r[:, 1], "heart_blood", Tissue.LUNG, True, (Tissue.LUNG,)))
+
+
+def _heart(scene: Scene, frame: Frame, shape: TorsoShape, rng: np.random.Generator) -> None:
+    grid, q = frame.box((50, -150, -60), (180, 10, 100), 4.0)
+    bottom = shape.dome_top_mm - rng.uniform(18, 30)
+    heart = ellipsoid(q, (bottom + 48, -78, 24), (46, 48, 56))
+    left = ellipsoid(q, (bottom + 46, -72, 42), (34, 26, 26))
+    right = union(
+        ellipsoid(q, (bottom + 44, -92, 0), (32, 24, 30)), ellipsoid(q, (bottom + 62, -60, -20), (30, 26, 22))
+    )
+    pericardium = (Layer("fat", Tissue.FAT, -5), Layer("myocardium", Tissue.HEART))
+    scene.items.append(Solid(grid.like(heart), pericardium))
+    for chamber in (left, right):
+        inside = grid.like(intersect(chamber, heart + 4))
+        scene.items.append(Solid(inside, (Layer("heart_blood", Tissue.HEART),)))
+
+
+def add_wall(scene: Scene, frame: Frame, shape: TorsoShape, rng: np.random.Generator) -> None:
+    """The trunk's wall over the viscera: fat, muscles, spine and ribs, and the air outside; none of it breathes."""
+    grid, q = frame.box((-330, -235, -250), (320, 150, 250), 4.0)
+    z, y, x = q
+    inner = cavity(q, shape)
+    scene.items.append(Solid(grid.like(-inner), (Layer("fat", Tissue.FAT, 0.5),), moving=False))
+    ring = cavity_ring(q)
+    ys = y - shape.spine_y(z)
+    erector = union(_oval(np.abs(x) - 34, ys - 44, 34, 23), _oval(x, ys - 30, 30, 26), 8)
+    wall = noise_field(rng, grid.origin, grid.upper, 50.0, 12.0)
+    uneven = np.asarray(ring - shape.wall_mm, np.float32)
+    muscle = union(subtract(uneven, inner + 1.0), erector, 4)
+    muscle = intersect(muscle, union(uneven, erector + 0, 8))
+    streaks = noise_field(rng, grid.origin, grid.upper, 7.0, 3.5)
+    flesh = Layer("muscle", Tissue.MUSCLE, texture=streaks, texture_hu=float(rng.uniform(5, 22)))
+    scene.items.append(Solid(grid.like(muscle), (flesh,), moving=False))
+    _fat_planes(scene, frame, shape, ring, grid)
+    hull = union(uneven, _oval(x, ys - 30, 66, 40), 14)
+    thick = shape.fat_mm * (1 + 0.35 * np.clip((y + 20) / 80, -1, 1) * np.minimum(np.abs(x) / 60, 1))
+    thick = thick * (1 + shape.belly * np.clip((-y - 90) / 60, 0, 1) * np.clip((-z + 30) / 90, 0, 1.2))
+    rough = noise_field(rng, grid.origin, grid.upper, 60.0, 12.0)
+    thick = thick + _on(rough, grid) * 0.16 * shape.fat_mm + _on(wall, grid) * 1.0
+    body = np.asarray(hull - np.maximum(thick, 2.5), np.float32)
+    skin = (Layer(-15.0, Tissue.FAT, -float(rng.uniform(1.4, 2.2))), Layer(-1000.0, Tissue.AIR))
+    _spine(scene, frame, shape, rng)
+    _ribs(scene, frame, shape, rng)
+    scene.items.append(Solid(grid.like(-body), skin, moving=False))
+
+
+def _on(field: Field, grid: Field) -> Array:
+    from LiverAILib.phantom.fields import sample
+
+    return sample(field, *(grid.origin[a] + grid.step * np.arange(grid.values.shape[a]) for a in range(3)))
+
+
+def _fat_planes(scene: Scene, frame: Frame, shape: TorsoShape, ring: Array, grid: Field) -> None:
+    """Thin fat between the layers of the abdominal wall."""
+    middle = np.abs(ring - shape.wall_mm * 0.55) - 0.9
+    layer = Layer(-35.0, Tissue.MUSCLE)
+    scene.items.append(Solid(grid.like(middle), (layer,), moving=False, over=(Tissue.MUSCLE,)))
+
+
+def _spine(scene: Scene, frame: Frame, shape: TorsoShape, rng: np.random.Generator) -> None:
+    grid, q = frame.box((-330, -25, -50), (320, 90, 50), 2.5, margin=6)
+    z, y, x = q
+    y = y - shape.spine_y(z)
+    turn = np.mod(z + shape.vertebra_phase, VERTEBRA_MM) - VERTEBRA_MM / 2
+    waist = 2.0 * np.cos(turn * 2 * np.pi / VERTEBRA_MM)
+    body = _oval(x, np.maximum(y, -40), 23, 17) + np.asarray(waist, np.float32)
+    disc = np.asarray(np.abs(turn) - VERTEBRA_MM / 2 + 4.2, np.float32)  # > 0 in a disc
+    ring = _oval(x, y - 26, 16, 15)
+    spinous = np.maximum(np.abs(x) - 3.2, np.maximum(np.abs(y - 50 + turn * 0.2) - 14, np.abs(turn + 3) - 9))
+    across = np.sqrt((y - 27) ** 2 + (turn - 5) ** 2) - 5
+    across = np.maximum(across, np.abs(x) - 36)
+    arch = intersect(ring, np.asarray(np.abs(turn) - 11, np.float32))
+    bones = union(union(arch, np.asarray(across, np.float32), 3), np.asarray(spinous, np.float32), 3)
+    bones = union(bones, intersect(body, disc), 2)
+    marrow = rng.normal(175, 45)
+    cortex = float(rng.uniform(380, 620))
+    texture = noise_field(rng, grid.origin, grid.upper, 6.0, 3.0)
+    canal = _oval(x, y - 26, 10, 8.5)
+    cord = _oval(x, y - 26, 5.5, 4.5)
+    add = scene.items.append
+    add(Solid(grid.like(intersect(body, -disc)), (Layer("disc", Tissue.OTHER),), moving=False))
+    inner = Layer(float(marrow), Tissue.BONE, float(rng.uniform(1.6, 2.8)), texture, 45)
+    add(Solid(grid.like(bones), (Layer(cortex, Tissue.BONE), inner), moving=False))
+    add(Solid(grid.like(canal), (Layer(5.0, Tissue.OTHER),), moving=False))
+    add(Solid(grid.like(cord), (Layer("cord", Tissue.OTHER),), moving=False))
+
+
+def rib_line(index: int, side: float, shape: TorsoShape) -> tuple[Vector, float]:
+    """Centre line (n, 3) of rib `index` (5 to 12) in standard space, and the share of it that is bone."""
+    a, b, yc, n = CAVITY
+    top = -2.0 + (12 - index) * 28.0
+    reach = {12: 0.38, 11: 0.5, 10: 0.72}.get(index, 0.93)
+    drop = {12: 55, 11: 75}.get(index, 95)
+    s = np.linspace(0, reach, 26)
+    angle = np.pi / 2 - 0.28 - s * (np.pi - 0.4)  # from the back round the side to the front
+    taper = 1 - 0.0011 * max(top - 85, 0)
+    cos, sin = np.cos(angle), np.sin(angle)
+    grow = (np.abs(cos) ** n + np.abs(sin) ** n) ** (-1 / n)
+    off = 1 + shape.wall_mm * 0.45 / 105
+    x = side * a * off * grow * cos * taper
+    y = yc + b * off * grow * sin * taper
+    z = top - drop * s**1.1 + 70 * np.maximum(s - 0.78, 0) * 2.2
+    first = [[top + 4, 10.0, side * 20.0], [top + 2, 26.0, side * 40]]
+    return np.vstack([first, np.column_stack([z, y, x])[1:]]), 0.78
+
+
+def _ribs(scene: Scene, frame: Frame, shape: TorsoShape, rng: np.random.Generator) -> None:
+    thickness = float(rng.uniform(4.6, 6.2))
+    marrow = float(rng.uniform(130, 260))
+    for index in range(3, 13):
+        for side in (-1.0, 1.0):
+            line, bony = rib_line(index, side, shape)
+            line = line + rng.normal(0, 1.5, 3)
+            points = frame.to_patient(line)
+            share = np.linspace(0, 1, len(points)) * {12: 0.38, 11: 0.5, 10: 0.72}.get(index, 0.93)
+            bone = share <= bony
+            for keep, hu, radius in ((bone, 620.0, thickness), (bone, marrow, thickness - 2.0)):
+                tubes(scene, points[keep], radius, hu, Tissue.BONE, moving=False)
+            if (~bone).any():
+                tubes(scene, points[np.flatnonzero(bone)[-1] :], thickness, "cartilage", Tissue.OTHER, moving=False)
+    front = CAVITY[2] - CAVITY[1] - 6
+    sternum = frame.to_patient(smooth_curve([[75, front, 0], [140, front + 6, 0], [320, front + 40, 0]], 8))
+    tubes(scene, sternum, 9.0, 520.0, Tissue.BONE, moving=False)
+    tubes(scene, sternum, 7.0, marrow * 0.8, Tissue.BONE, moving=False)
+
+
+def tubes(
+    scene: Scene,
+    points: Vector,
+    radius: float | Vector,
+    hu: str | float,
+    label: Tissue,
+    *,
+    moving: bool = True,
+    over: tuple[Tissue, ...] = (),
+) -> None:
+    """Add a tube along patient points (n, 3) with one radius or one for each point."""
+    r = np.broadcast_to(np.asarray(radius, dtype=np.float32), (len(points),))
+    scene.items.append(Tubes(_f32(points[:-1]), _f32(points[1:]), r[:-1], r[1:], hu, label, moving, over))
+
+
+def _f32(values: Vector) -> Array:
+    return np.asarray(values, dtype=np.float32)
