@@ -8,11 +8,12 @@ import json
 import logging
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from LiverAILib.analysis.progress import Progress, reporter
-from LiverAILib.errors import StudyError
+from LiverAILib.analysis.progress import Progress, Step, reporter
+from LiverAILib.errors import ResourceLimitError, StudyError
 
 if TYPE_CHECKING:
     from LiverAILib.analysis.pipeline import LesionFinder
@@ -113,16 +114,15 @@ def run_analyze(
     run the whole command without a network.
     """
     from LiverAILib.child import clean_stdout, die_with_parent, stoppable
-    from LiverAILib.export.log import run_log
 
     tidy: list[Callable[[], None]] = []
     with contextlib.ExitStack() as stack:
         stack.enter_context(stoppable())
         if args.die_with_parent:
             die_with_parent(tidy)
-        keeper = stack.enter_context(run_log(args.verbose))
         stdout = stack.enter_context(clean_stdout())
-        run = _analyze_to_folder(args, stdout, keeper.text, tidy, (load, segmenter, lesion_finder))
+        parts = Parts(load, segmenter, lesion_finder)
+        run, _ = analyze_to_folder(args, stdout=stdout, on_write=tidy.append, parts=parts)
         if args.progress != "json":
             with contextlib.suppress(BrokenPipeError):
                 stdout.write(summary(run))
@@ -130,62 +130,97 @@ def run_analyze(
     return 0
 
 
-def _analyze_to_folder(
+@dataclass(frozen=True)
+class Parts:
+    """What may stand in for the real parts; None is the real one."""
+
+    load: StudyLoader | None = None
+    segmenter: Segmenter | None = None
+    lesion_finder: LesionFinder | None = None
+
+
+def analyze_to_folder(
     args: argparse.Namespace,
+    *,
     stdout: IO[str],
-    log_text: Callable[[], str],
-    tidy: list[Callable[[], None]],
-    parts: tuple[StudyLoader | None, Segmenter | None, LesionFinder | None],
-) -> RunFolder:
+    on_write: Callable[[Callable[[], None]], None] = lambda _: None,
+    parts: Parts | None = None,
+) -> tuple[RunFolder, Study]:
+    """From the parsed arguments to a run folder, and the study it came from.
+
+    stdout: where JSON progress goes. on_write: is given the call that removes what is half-written.
+    """
+    from LiverAILib.analysis.memory import require_memory
     from LiverAILib.analysis.pipeline import WEIGHTS, analyze
+    from LiverAILib.export.log import run_log
     from LiverAILib.export.run_folder import reserve_run
 
-    load, segmenter, lesion_finder = parts
+    parts = parts or Parts()
     listener = reporter(args.progress, stdout)
     progress = Progress(WEIGHTS, listener)
-    try:
-        with reserve_run(args.output, overwrite=args.overwrite) as writer:
-            tidy.append(writer.discard)
-            with progress.stage("import", "Reading the study") as step:
-                from LiverAILib.analysis.memory import require_memory
+    with (
+        contextlib.closing(listener),
+        run_log(args.verbose) as keeper,
+        reserve_run(args.output, overwrite=args.overwrite) as writer,
+    ):
+        on_write(writer.discard)
+        with progress.stage("import", "Reading the study") as step:
+            study = _load(args, parts.load, step)
+            require_memory(study)
+            writer.require_space(study)
+        with progress.stage("model", "Loading the networks"):
+            segmenter, device, threads = _segmenter(args, parts.segmenter)
+        analysis = analyze(
+            study,
+            segmenter,
+            progress=progress,
+            lesion_finder=parts.lesion_finder,
+            device=device,
+            threads=threads,
+            parameters=getattr(segmenter, "parameters", {}),
+        )
+        for warning in analysis.findings.warnings:
+            log.warning("%s", warning)
+        times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in analysis.findings.seconds.items())
+        log.info("%d lesions. Wall time: %s.", len(analysis.findings.lesions), times)
+        with progress.stage("write", "Writing the run folder"):
+            run = writer.write(analysis, study, keeper.text())
+        progress.done(f"{len(run.findings.lesions)} lesions")
+        return run, study
 
-                if load is None:
-                    from LiverAILib.importing import load_study as load
-                study = load(
-                    args.paths,
-                    phase_files=phase_files(args),
-                    phase_choices=phase_choices(args),
-                    clinical=clinical_record(args),
-                    progress=step,
-                )
-                log.info("Phases: %s.", ", ".join(f"{phase} ({v.source.label})" for phase, v in study.volumes.items()))
-                require_memory(study)
-                writer.require_space(study)
-            with progress.stage("model", "Loading the networks"):
-                device, threads = _machine(args.device, args.threads, needs_torch=segmenter is None)
-                if segmenter is None:
-                    from LiverAILib.analysis.segment import load_segmenter
 
-                    segmenter = load_segmenter(args.models, device.partition(" ")[0], threads)
-            analysis = analyze(
-                study,
-                segmenter,
-                progress=progress,
-                lesion_finder=lesion_finder,
-                device=device,
-                threads=threads,
-                parameters=getattr(segmenter, "parameters", {}),
-            )
-            for warning in analysis.findings.warnings:
-                log.warning("%s", warning)
-            times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in analysis.findings.seconds.items())
-            log.info("%d lesions. Wall time: %s.", len(analysis.findings.lesions), times)
-            with progress.stage("write", "Writing the run folder"):
-                run = writer.write(analysis, study, log_text())
-            progress.done(f"{len(run.findings.lesions)} lesions")
-            return run
-    finally:
-        listener.close()
+def _load(args: argparse.Namespace, load: StudyLoader | None, step: Step) -> Study:
+    if load is None:
+        from LiverAILib.importing import load_study
+
+        load = load_study
+    study = load(
+        args.paths,
+        phase_files=phase_files(args),
+        phase_choices=phase_choices(args),
+        clinical=clinical_record(args),
+        progress=step,
+    )
+    log.info("Phases: %s.", ", ".join(f"{phase} ({volume.source.label})" for phase, volume in study.volumes.items()))
+    return study
+
+
+def _segmenter(args: argparse.Namespace, given: Segmenter | None) -> tuple[Segmenter, str, int]:
+    """The segmenter, the device's name, and the number of CPU threads in use."""
+    import os
+
+    if given is not None:
+        return given, "cpu", args.threads or os.cpu_count() or 1
+    import torch
+
+    from LiverAILib.analysis.segment import load_segmenter
+
+    use_gpu = args.device != "cpu" and torch.cuda.is_available()
+    if args.device == "cuda" and not use_gpu:
+        raise ResourceLimitError("--device cuda: torch finds no usable GPU here. Use --device cpu.")
+    segmenter = load_segmenter(args.models, "cuda" if use_gpu else "cpu", args.threads)
+    device = f"cuda ({torch.cuda.get_device_name()})" if use_gpu else "cpu"
+    return segmenter, device, torch.get_num_threads()
 
 
 def summary(run: RunFolder) -> str:
@@ -237,27 +272,6 @@ def clinical_record(args: argparse.Namespace) -> ClinicalRecord:
         sex=None if args.sex == "unknown" else args.sex,
         **{item: known[getattr(args, item)] for item in _CLINICAL_FLAGS},
     )
-
-
-def _machine(device: str, threads: int | None, *, needs_torch: bool) -> tuple[str, int]:
-    """The device that "auto" means here, with its name, and the number of CPU threads in use."""
-    import os
-
-    if not needs_torch:
-        return "cpu", threads or os.cpu_count() or 1
-    import torch
-
-    if threads is not None:
-        torch.set_num_threads(threads)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda":
-        if not torch.cuda.is_available():
-            from LiverAILib.errors import ResourceLimitError
-
-            raise ResourceLimitError("--device cuda: torch finds no usable GPU here. Use --device cpu.")
-        device = f"cuda ({torch.cuda.get_device_name()})"
-    return device, torch.get_num_threads()
 
 
 def _add_input(parser: argparse.ArgumentParser) -> None:
