@@ -43,13 +43,14 @@ def load_study(
 ) -> Study:
     """The study that the paths hold.
 
-    paths: folders of DICOM, DICOM files, or NIfTI/NRRD/MetaImage files whose phase is found out. phase_files: files (or folders
-    with one series) whose phase the user states. phase_choices: series (number, description, file name or end of the UID) ->
-    phase. Age and sex are taken from the DICOM tags where `clinical` leaves them open.
+    paths: folders of DICOM, DICOM files, or NIfTI/NRRD/MetaImage files whose phase is found out. phase_files: files
+    (or folders with one series) whose phase the user states. phase_choices: series (number, description, file name or
+    end of the UID) -> phase. Age and sex are taken from the DICOM tags where `clinical` leaves them open.
 
-    Raises StudyError naming everything that prevents a study, or PhaseQuestion when only the user can tell a phase. A series
-    that is not needed is left out, with the reason in the study's warnings; a broken series is an error when it may have been
-    a phase that no other series fills (its tags say so, the user named it, or nothing else is there), else a warning.
+    Raises StudyError naming everything that prevents a study, or PhaseQuestion when only the user can tell a phase. A
+    series that is not needed is left out, with the reason in the study's warnings; a broken series is an error when it
+    may have been a phase that no other series fills (its tags say so, the user named it, or nothing else is there),
+    else a warning.
     """
     from LiverAILib.importing.study_from import study_from
 

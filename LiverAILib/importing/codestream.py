@@ -1,6 +1,7 @@
 """The image size that a compressed frame claims in its own header, read without decoding.
 
-A decoder allocates what the codestream says, whatever the DICOM tags say: a frame that disagrees with its tags is not decoded.
+A decoder allocates what the codestream says, whatever the DICOM tags say: a frame that disagrees with its tags is not
+decoded.
 """
 
 from __future__ import annotations

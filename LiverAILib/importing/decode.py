@@ -15,7 +15,7 @@ from pydicom.pixels import pixel_array
 from pydicom.uid import UID, RLELossless
 
 from LiverAILib.importing.codestream import claimed_size
-from LiverAILib.importing.geometry import RESEND, StackProblem
+from LiverAILib.importing.geometry import StackProblem
 from LiverAILib.importing.header import HeaderError, Slice, open_dataset, quiet
 
 AIR_HU = -1024
@@ -63,38 +63,39 @@ def _stored(dataset: Dataset, image: Slice) -> npt.NDArray[np.integer]:
     """Stored values of one frame. Raises StackProblem."""
     shape = (image.rows, image.columns)
     try:
-        syntax = UID(image.transfer_syntax)
-        if syntax.is_compressed and syntax != RLELossless:
-            frame = get_frame(dataset.PixelData, image.frame or 0, number_of_frames=image.frames)
-            claimed = claimed_size(frame)
-            if claimed is not None and claimed != shape:
-                rows, columns = claimed
-                raise StackProblem(
-                    "undecodable",
-                    f"{_name(image)} claims {image.columns} x {image.rows} pixels in its tags and {columns} x {rows} in its data.",
-                )
+        _check_claim(dataset, image)
         stored = pixel_array(dataset, index=image.frame or 0)
-    except StackProblem:
-        raise
-    except MemoryError:
+    except (StackProblem, MemoryError):
         raise
     except Exception as error:  # decoders raise whatever damaged data provokes
+        how = UID(image.transfer_syntax).name
         raise StackProblem(
-            "undecodable",
-            f"{_name(image)} can't be decoded ({UID(image.transfer_syntax).name}): its pixel data are damaged or truncated.",
-            RESEND,
+            "undecodable", f"{_name(image)} can't be decoded ({how}): its pixel data are damaged or truncated."
         ) from error
     if stored.shape != shape or stored.dtype.kind not in "iu":
         raise StackProblem("undecodable", f"{_name(image)} decodes to {stored.shape}, its tags say {shape}.")
     return stored
 
 
+def _check_claim(dataset: Dataset, image: Slice) -> None:
+    """The compressed data claim the size that the tags do. Raises StackProblem."""
+    syntax = UID(image.transfer_syntax)
+    if not syntax.is_compressed or syntax == RLELossless:
+        return
+    claimed = claimed_size(get_frame(dataset.PixelData, image.frame or 0, number_of_frames=image.frames))
+    if claimed is not None and claimed != (image.rows, image.columns):
+        tags, data = f"{image.columns} x {image.rows}", f"{claimed[1]} x {claimed[0]}"
+        raise StackProblem("undecodable", f"{_name(image)} has {tags} pixels by its tags and {data} by its data.")
+
+
 def to_hu(stored: npt.NDArray[np.integer], image: Slice) -> _INT16:
     """Stored values to HU by the image's own rescale; padding and all below air become -1024 HU.
 
-    A padding value that would mean tissue (above -500 HU; zero is sometimes written by mistake) is not treated as padding.
+    A padding value that would mean tissue (above -500 HU; zero is sometimes written by mistake) is not treated as
+    padding.
     """
-    assert image.slope is not None and image.intercept is not None
+    assert image.slope is not None
+    assert image.intercept is not None
     padding = _padding(stored, image)
     bits = image.bits_stored
     if 0 < bits < image.bits_allocated:  # high bits may hold overlays

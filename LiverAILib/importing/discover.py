@@ -32,7 +32,10 @@ def is_volume_file(path: Path) -> bool:
 
 
 def discover(paths: Sequence[Path], progress: Callable[[float, str], None] | None = None) -> Found:
-    """Read the header of every file below `paths`. Raises StudyError for a path that is not there or holds too many files."""
+    """Read the header of every file below `paths`.
+
+    Raises StudyError for a path that is not there or holds too many files.
+    """
     found = Found()
     files: list[Path] = []
     for path in paths:

@@ -1,4 +1,4 @@
-"""One thing that may become a phase: a DICOM series (or part of one) or a volume file, and what is known of it so far."""
+"""One thing that may become a phase, a DICOM series (or part of one) or a volume file, and what is known of it."""
 
 from __future__ import annotations
 
@@ -106,7 +106,8 @@ class Entry:
             if self.volume is not None:
                 self.opinions["pixels"] = from_pixels(self.volume.array, self.volume.affine)
                 return
-            assert self.candidate is not None and self.candidate.stack is not None
+            assert self.candidate is not None
+            assert self.candidate.stack is not None
             found = self.candidate.stack
             step = max(1, int(SAMPLE_STEP_MM / found.spacing_mm[0]))
             indices = list(range(0, len(found.slices), step))
@@ -122,7 +123,8 @@ class Entry:
     def read(self, progress: Callable[[float], None] | None = None) -> None:
         """Decode all slices into `volume`."""
         if self.volume is None:
-            assert self.candidate is not None and self.candidate.stack is not None
+            assert self.candidate is not None
+            assert self.candidate.stack is not None
             found = self.candidate.stack
             array = np.empty(found.shape, dtype=np.int16)
             for index, image in decode(found.slices, range(len(found.slices)), self._sample, progress):
@@ -146,7 +148,7 @@ class Entry:
         """Voxels (z, y, x), when the entry is a volume."""
         if self.candidate is not None and self.candidate.stack is not None:
             return self.candidate.stack.shape
-        return None if self.volume is None else self.volume.array.shape  # type: ignore[return-value]
+        return None if self.volume is None else self.volume.array.shape
 
     @property
     def spacing_mm(self) -> tuple[float, float, float] | None:
@@ -177,7 +179,7 @@ class Entry:
         )
 
     def matches(self, name: str) -> int:
-        """How well `--phase NAME=...` means this entry: 2 its key, description or file name, 1 the end of its series UID, 0 not."""
+        """How well `--phase NAME=...` means this entry: 2 key, description or file name, 1 end of its UID, 0 not."""
         wanted = name.strip().lower()
         if wanted in (self.key.lower(), self.label.lower()):
             return 2

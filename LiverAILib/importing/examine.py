@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
-from LiverAILib.errors import StudyError
 from LiverAILib.importing.discover import Found, discover, is_volume_file
 from LiverAILib.importing.entry import SHORT_RANGE_MM, Entry
 from LiverAILib.importing.geometry import StackProblem
@@ -15,8 +15,8 @@ from LiverAILib.importing.inspection import Inspection, Use
 from LiverAILib.importing.phases import NAMES, question, quoted
 from LiverAILib.importing.phases_from_tags import unwrapped, with_order
 from LiverAILib.importing.preference import preferred, why_preferred
-from LiverAILib.importing.series import Candidate, sort_into_series
-from LiverAILib.study import Phase, Volume
+from LiverAILib.importing.series import NOT_CT, Candidate, sort_into_series
+from LiverAILib.study import Phase, PhaseOpinion, Volume
 
 Progress = Callable[[float, str], None]
 
@@ -50,8 +50,11 @@ def examine(
     phase_choices: Mapping[str, Phase],
     progress: Progress | None,
 ) -> Examination:
-    """Find out what the paths hold and decode the series of each phase. Raises StudyError only for a path that is not there."""
-    tell: Progress = progress or (lambda fraction, message: None)
+    """Find out what the paths hold and decode the series of each phase.
+
+    Raises StudyError only for a path that is not there.
+    """
+    tell = progress or _silent
     result = Examination()
     found = discover(paths, lambda fraction, message: tell(0.3 * fraction, message))
     result.skipped = found.skipped
@@ -70,6 +73,10 @@ def examine(
     _conclude(result)
     tell(1.0, "Study read")
     return result
+
+
+def _silent(_fraction: float, _message: str) -> None:
+    """Progress for nobody."""
 
 
 def _entries(found: Found) -> list[Entry]:
@@ -162,18 +169,22 @@ def _spread(entries: Sequence[Entry]) -> str | None:
 
 
 def _weigh(entries: Sequence[Entry]) -> None:
-    """Check the tags' opinions against the order of acquisition, then decide."""
+    """Check the tags' opinions against the order of acquisition, then decide; what is still open the order may settle."""
     dicom = [entry for entry in entries if entry.candidate is not None and "tags" in entry.opinions]
-    seconds = unwrapped([_started(entry.candidate) for entry in dicom])
+    seconds = unwrapped([_started(entry.candidate) for entry in dicom if entry.candidate])
     ordered = with_order([entry.opinions["tags"] for entry in dicom], seconds)
     for entry, opinion in zip(dicom, ordered, strict=True):
         entry.opinions["tags"] = opinion
     for entry in entries:
         entry.weigh()
+    decided = [PhaseOpinion(e.decision.phase, e.decision.confidence, "its phase is unclear by itself") for e in dicom]
+    for entry, opinion in zip(dicom, with_order(decided, seconds), strict=True):
+        if entry.decision.phase is None and entry.opinions["tags"].phase is None and opinion.phase is not None:
+            entry.opinions["tags"] = opinion
+            entry.weigh()
 
 
-def _started(candidate: Candidate | None):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    assert candidate is not None
+def _started(candidate: Candidate) -> datetime | None:
     return min((s.acquired for s in candidate.slices if s.acquired), default=None)
 
 
@@ -227,9 +238,15 @@ def _conclude(result: Examination) -> None:
             result.warnings.append(
                 f"{entry.label} covers only {entry.range_mm:.0f} mm: the liver can't be complete in it."
             )
+    others = 0
     for entry in result.entries:
         if entry.use is Use.LEFT_OUT and entry not in uncertain:
-            result.warnings.append(f"{entry.label} was left out: {entry.detail}.")
+            if entry.detail.startswith(NOT_CT):
+                others += 1
+            else:
+                result.warnings.append(f"{entry.label} was left out: {entry.detail}.")
+    if others:
+        result.warnings.append(f"{others} series that {'is' if others == 1 else 'are'} not CT left out.")
     damaged = {
         kind: n
         for kind, n in result.skipped.items()
@@ -242,8 +259,3 @@ def _conclude(result: Examination) -> None:
         skipped = ", ".join(f"{n} x {kind}" for kind, n in result.skipped.items())
         held = "; ".join(part for part in (seen, skipped and f"skipped: {skipped}") if part) or "it is empty"
         result.problems.append(f"No usable CT series in the input ({held}). Give the folder of a liver CT.")
-
-
-def refusal(problems: Sequence[str]) -> StudyError:
-    """All problems in one error, one a line."""
-    return StudyError("\n".join(problems))

@@ -68,7 +68,7 @@ def _read(path: Path) -> sitk.Image:
     spacing = reader.GetSpacing()[:3]
     if min(size) < MIN_SLICES:
         raise StackProblem("too few", f"it has only {min(size)} slices; a liver CT needs {MIN_SLICES} or more.", _AGAIN)
-    if not (0.05 <= min(spacing) and max(spacing) <= 20):
+    if not (min(spacing) >= 0.05 and max(spacing) <= 20):
         raise StackProblem(
             "spacing", f"a voxel size of {', '.join(f'{s:.3g}' for s in spacing)} mm can't be true.", _AGAIN
         )

@@ -1,7 +1,7 @@
 """From the images of one stack to their order and affine, or the reason why they are not a volume.
 
-highdicom's `get_volume_positions` is the gatekeeper (the check inside its `get_volume_from_series`); the code here finds out
-first *what* is wrong, because the gatekeeper only says no.
+highdicom's `get_volume_positions` is the gatekeeper (the check inside its `get_volume_from_series`); the code here
+finds out first *what* is wrong, because the gatekeeper only says no.
 """
 
 from __future__ import annotations
@@ -53,15 +53,18 @@ def stack(slices: Sequence[Slice]) -> Stack:
     """Order the images and fit their affine. Raises StackProblem."""
     first = slices[0]
     _check_uniform(slices)
-    assert first.orientation is not None and first.pixel_spacing is not None
+    if len(slices) < 2:
+        raise StackProblem("too few", "it has a single image.")
+    assert first.orientation is not None
+    assert first.pixel_spacing is not None
     row, column = _axes(first.orientation)
     normal = np.cross(row, column)
     positions = np.array([s.position for s in slices], dtype=np.float64)
     along = positions @ normal
     order = np.argsort(along, kind="stable")
     ordered = [slices[i] for i in order]
-    step = _check_steps(along[order], positions[order], ordered)
-    _check_lean(positions[order], normal, step, first)
+    _check_lean(positions[order], normal, first)
+    step = _check_steps(along[order], ordered)
     _ask_highdicom(positions, first.orientation, step)
     affine = np.eye(4)
     affine[:3, 0] = row * first.pixel_spacing[1]
@@ -129,10 +132,11 @@ def _where(ordered: Sequence[Slice], indices: Sequence[int]) -> str:
     return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
-def _check_steps(along: npt.NDArray[np.float64], positions: npt.NDArray[np.float64], ordered: Sequence[Slice]) -> float:
-    """The slice spacing in mm, the same between all neighbours. Raises StackProblem for copies, gaps and irregular steps."""
-    if len(along) < 2:
-        raise StackProblem("too few", "it has a single image.")
+def _check_steps(along: npt.NDArray[np.float64], ordered: Sequence[Slice]) -> float:
+    """The slice spacing in mm, the same between all neighbours.
+
+    Raises StackProblem for copies, gaps and irregular steps.
+    """
     steps = np.diff(along)
     same = np.flatnonzero(steps < 1e-3)
     if len(same):
@@ -164,11 +168,10 @@ def _check_steps(along: npt.NDArray[np.float64], positions: npt.NDArray[np.float
         raise StackProblem(
             "irregular spacing", f"its slices are {mean:.0f} mm apart.", "Choose a series with thinner slices."
         )
-    del positions
     return mean
 
 
-def _check_lean(positions: npt.NDArray[np.float64], normal: npt.NDArray[np.float64], step: float, first: Slice) -> None:
+def _check_lean(positions: npt.NDArray[np.float64], normal: npt.NDArray[np.float64], first: Slice) -> None:
     """The images are stacked along their normal, or the gantry was tilted."""
     offsets = positions - positions[0]
     lateral = offsets - np.outer(offsets @ normal, normal)
@@ -177,14 +180,15 @@ def _check_lean(positions: npt.NDArray[np.float64], normal: npt.NDArray[np.float
         return
     end = offsets[-1]
     angle = float(np.degrees(np.arctan2(np.linalg.norm(end - (end @ normal) * normal), abs(end @ normal))))
-    straight = np.outer(offsets @ normal / (end @ normal), end)
-    if np.linalg.norm(offsets - straight, axis=1).max() > MAX_LEAN_MM + 0.05 * step:
+    height = float(end @ normal)
+    straight = np.outer(offsets @ normal / height, end) if height > 0 else offsets * np.inf
+    if not np.linalg.norm(offsets - straight, axis=1).max() <= 2 * MAX_LEAN_MM:
         raise StackProblem("shifted", f"its images are shifted against each other by up to {lean:.1f} mm.")
     said = f" (the tag says {first.tilt_deg:g})" if first.tilt_deg else ""
     raise StackProblem(
         "gantry tilt",
         f"the gantry was tilted: the stack leans by {angle:.1f} degrees{said}.",
-        "Resample it to an upright grid (in Slicer: load it with DICOM geometry regularisation), or choose another series.",
+        "Resample it to an upright grid (Slicer does so when it loads the series), or choose another.",
     )
 
 

@@ -1,20 +1,19 @@
 """One DICOM file's header, read so that no file can harm the program, as plain values.
 
-The reader never inflates a deflated file beyond a limit, never decodes pixels, reads only the tags that the importer needs,
-and turns what it can't use into `HeaderError`. A multi-frame object gives one `Slice` per frame.
+The reader never inflates a deflated file beyond a limit, never decodes pixels, reads only the tags that the importer
+needs, and turns what it can't use into `HeaderError`. A multi-frame object gives one `Slice` per frame.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import math
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,6 +21,18 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID
+
+from LiverAILib.importing.tag_values import (
+    acquired,
+    age_of,
+    integer,
+    moment_of,
+    number,
+    numbers,
+    seconds_of,
+    text,
+    value,
+)
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 #: A deflated file may expand to this; one CT slice of 2048 x 2048 needs 8 MiB.
@@ -35,8 +46,9 @@ _TAGS = [
     "SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "StudyDate", "AcquisitionDate", "ContentDate",
     "SeriesDate", "AcquisitionDateTime", "StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime", "Modality",
     "SeriesDescription", "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge",
-    "ContrastBolusAgent", "ScanOptions", "SliceThickness", "SpacingBetweenSlices", "ProtocolName", "ContrastBolusStartTime",
-    "GantryDetectorTilt", "ConvolutionKernel", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber",
+    "ContrastBolusAgent", "ScanOptions", "SliceThickness", "SpacingBetweenSlices", "ProtocolName",
+    "ContrastBolusStartTime", "GantryDetectorTilt", "ConvolutionKernel", "StudyInstanceUID",
+    "SeriesInstanceUID", "SeriesNumber",
     "AcquisitionNumber", "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID",
     "TemporalPositionIdentifier", "ImageComments", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames",
     "Rows", "Columns", "PixelSpacing", "BitsAllocated", "BitsStored", "PixelRepresentation", "PixelPaddingValue",
@@ -57,8 +69,8 @@ class HeaderError(Exception):
 class Slice:
     """What the importer knows of one image: a single-frame file, or one frame of a multi-frame one.
 
-    Positions and spacings are in mm, LPS; a tag that is absent or unreadable is None. `patient` is a hash: the name and the ID
-    are never kept. `problem` says what already the header rules out (no pixels, absurd size).
+    Positions and spacings are in mm, LPS; a tag that is absent or unreadable is None. `patient` is a hash: the name
+    and the ID are never kept. `problem` says what already the header rules out (no pixels, absurd size).
     """
 
     path: Path
@@ -122,25 +134,29 @@ def open_dataset(path: Path, *, pixels: bool) -> tuple[Dataset, int]:
 
     With `pixels` the whole file is read, else only the importer's tags. Raises HeaderError.
     """
+    with _hostile():
+        return _open(path, pixels=pixels)
+
+
+def read_slices(path: Path) -> list[Slice]:
+    """The images that a file holds: one for a single-frame or non-image object, else one a frame. Raises HeaderError."""
+    with _hostile():
+        dataset, tail = _open(path, pixels=False)
+        if text(dataset, "SOPClassUID") == "1.2.840.10008.1.3.10":
+            raise HeaderError("DICOMDIR index")
+        common = _common(path, dataset, tail)
+        if "NumberOfFrames" not in dataset or common["problem"] is not None or common["modality"] != "CT":
+            return [Slice(frame=None, **common)]
+        if "PerFrameFunctionalGroupsSequence" not in dataset and common["frames"] == 1:
+            return [Slice(frame=0, **common)]
+        return _frames(dataset, common)
+
+
+@contextmanager
+def _hostile() -> Iterator[None]:
+    """Whatever a damaged file provokes in the parser becomes a HeaderError that says so in a few words."""
     try:
-        size = path.stat().st_size
-        if size == 0:
-            raise HeaderError("empty file")
-        if size > MAX_FILE_BYTES:
-            raise HeaderError("file larger than 4 GiB")
-        with path.open("rb") as stream:
-            head = stream.read(132)
-            bare = head[128:132] != b"DICM"
-            if bare and not _looks_like_bare_dicom(head):
-                raise HeaderError("not a DICOM file")
-            stream.seek(0)
-            source: BinaryIO = stream
-            if not bare and str(read_file_meta_info(path).get("TransferSyntaxUID", "")) == DEFLATED:
-                source = _inflated(path)
-                size = len(source.getbuffer())  # type: ignore[attr-defined]
-            tags: Any = None if pixels else _TAGS
-            dataset = pydicom.dcmread(source, force=bare, specific_tags=tags, stop_before_pixels=not pixels)
-            return dataset, 0 if pixels else size - source.tell()
+        yield
     except HeaderError:
         raise
     except RecursionError:
@@ -149,30 +165,29 @@ def open_dataset(path: Path, *, pixels: bool) -> tuple[Dataset, int]:
         raise HeaderError("file without read permission") from None
     except OSError:
         raise HeaderError("file that could not be read") from None
-    except MemoryError:
-        raise HeaderError("damaged DICOM file") from None
-    except Exception:  # noqa: BLE001  the parser raises whatever a damaged file provokes
+    except Exception:  # noqa: BLE001  the parser has no common base for its errors
         raise HeaderError("damaged DICOM file") from None
 
 
-def read_slices(path: Path) -> list[Slice]:
-    """The images that a file holds; one for a single-frame or non-image object, else one per frame. Raises HeaderError."""
-    dataset, tail = open_dataset(path, pixels=False)
-    try:
-        if _text(dataset, "SOPClassUID") == "1.2.840.10008.1.3.10":
-            raise HeaderError("DICOMDIR index")
-        common = _common(path, dataset, tail)
-        if "NumberOfFrames" not in dataset or common["problem"] is not None or common["modality"] != "CT":
-            return [Slice(frame=None, **common)]
-        if "PerFrameFunctionalGroupsSequence" not in dataset and common["frames"] == 1:
-            return [Slice(frame=0, **common)]
-        return _frames(dataset, common)
-    except HeaderError:
-        raise
-    except RecursionError:
-        raise HeaderError("DICOM file with sequences nested too deeply") from None
-    except Exception:  # noqa: BLE001  as above: values are parsed on first access
-        raise HeaderError("damaged DICOM file") from None
+def _open(path: Path, *, pixels: bool) -> tuple[Dataset, int]:
+    size = path.stat().st_size
+    if size == 0:
+        raise HeaderError("empty file")
+    if size > MAX_FILE_BYTES:
+        raise HeaderError("file larger than 4 GiB")
+    with path.open("rb") as stream:
+        head = stream.read(132)
+        bare = head[128:132] != b"DICM"
+        if bare and not _looks_like_bare_dicom(head):
+            raise HeaderError("not a DICOM file")
+        stream.seek(0)
+        source: BinaryIO = stream
+        if not bare and str(read_file_meta_info(path).get("TransferSyntaxUID", "")) == DEFLATED:
+            inflated = _inflated(path)
+            source, size = inflated, len(inflated.getbuffer())
+        tags: Any = None if pixels else _TAGS
+        dataset = pydicom.dcmread(source, force=bare, specific_tags=tags, stop_before_pixels=not pixels)
+        return dataset, 0 if pixels else size - source.tell()
 
 
 def _looks_like_bare_dicom(head: bytes) -> bool:
@@ -198,157 +213,66 @@ def _inflated(path: Path) -> io.BytesIO:
     return io.BytesIO(meta + body)
 
 
-def _value(dataset: Dataset, keyword: str) -> Any:
-    try:
-        return dataset.get(keyword)
-    except RecursionError:
-        raise
-    except Exception:  # noqa: BLE001  an unreadable value counts as absent
-        return None
-
-
-def _text(dataset: Dataset, keyword: str) -> str:
-    """A text value on one line, without control characters, at most 64 characters (DICOM's own limit for descriptions)."""
-    value = _value(dataset, keyword)
-    if value is None:
-        return ""
-    joined = value if isinstance(value, str) else "/".join(map(str, value)) if _is_list(value) else str(value)
-    return " ".join("".join(c if c.isprintable() else " " for c in joined).split())[:64]
-
-
-def _is_list(value: Any) -> bool:
-    return hasattr(value, "__iter__") and not isinstance(value, (str, bytes))
-
-
-def _number(dataset: Dataset, keyword: str) -> float | None:
-    value = _value(dataset, keyword)
-    if value is None or _is_list(value):
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _integer(dataset: Dataset, keyword: str) -> int | None:
-    number = _number(dataset, keyword)
-    return None if number is None else int(number)
-
-
-def _numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
-    value = _value(dataset, keyword)
-    try:
-        numbers = tuple(float(v) for v in value)
-    except (TypeError, ValueError):
-        return None
-    return numbers if len(numbers) == count and all(map(math.isfinite, numbers)) else None
-
-
-def _seconds(text: str) -> float | None:
-    """Seconds since midnight of a DICOM time, with or without colons."""
-    digits = text.replace(":", "").strip()
-    try:
-        seconds = int(digits[:2]) * 3600 + int(digits[2:4] or 0) * 60 + float(digits[4:] or 0)
-    except ValueError:
-        return None
-    return seconds if 0 <= seconds < 86401 else None
-
-
-def _moment(date: str, time: str) -> datetime | None:
-    seconds = _seconds(time)
-    if seconds is None:
-        return None
-    try:
-        day = datetime.strptime(date.replace(".", "")[:8], "%Y%m%d")  # noqa: DTZ007  the scanner's local time is meant
-    except ValueError:
-        day = datetime(1900, 1, 1)  # noqa: DTZ001
-    return day + timedelta(seconds=seconds)
-
-
-def _acquired(dataset: Dataset) -> datetime | None:
-    whole = _text(dataset, "AcquisitionDateTime")
-    if len(whole) >= 14 and (moment := _moment(whole[:8], whole[8:].split("+")[0].split("-")[0])):
-        return moment
-    for prefix in ("Acquisition", "Content", "Series"):
-        date = _text(dataset, f"{prefix}Date") or _text(dataset, "StudyDate")
-        if moment := _moment(date, _text(dataset, f"{prefix}Time")):
-            return moment
-    return None
-
-
-def _age(dataset: Dataset) -> float | None:
-    """Years, from the age tag, else from the birth date (not when both dates agree, which is how dates are anonymised)."""
-    text = _text(dataset, "PatientAge")
-    units = {"Y": 1.0, "M": 1 / 12, "W": 1 / 52.18, "D": 1 / 365.25}
-    if len(text) >= 2 and text[-1] in units and text[:-1].isdigit():
-        age = int(text[:-1]) * units[text[-1]]
-    else:
-        birth, study = _moment(_text(dataset, "PatientBirthDate"), "0"), _moment(_text(dataset, "StudyDate"), "0")
-        if birth is None or study is None or birth.year <= 1900 or (study - birth).days < 365:
-            return None
-        age = (study - birth).days / 365.25
-    return age if 0 <= age <= 120 else None
-
-
 def _common(path: Path, dataset: Dataset, tail: int) -> dict[str, Any]:
     """The fields of `Slice` except `frame`, from the top level of the dataset."""
-    acquired = _acquired(dataset)
-    image_type = _value(dataset, "ImageType")
+    image_type = value(dataset, "ImageType")
     words = [image_type] if isinstance(image_type, str) else list(image_type or [])
-    patient = "|".join(_text(dataset, k) for k in ("PatientID", "PatientName", "PatientBirthDate"))
+    patient = "|".join(text(dataset, k) for k in ("PatientID", "PatientName", "PatientBirthDate"))
     syntax = getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID") or "1.2.840.10008.1.2"
     fields: dict[str, Any] = {
         "path": path,
-        "sop_class": _text(dataset, "SOPClassUID"),
-        "sop_uid": _text(dataset, "SOPInstanceUID"),
+        "sop_class": text(dataset, "SOPClassUID"),
+        "sop_uid": text(dataset, "SOPInstanceUID"),
         "transfer_syntax": str(syntax),
-        "modality": _text(dataset, "Modality").upper(),
+        "modality": text(dataset, "Modality").upper(),
         "patient": hashlib.sha256(patient.encode(errors="replace")).hexdigest(),
-        "study_uid": _text(dataset, "StudyInstanceUID"),
-        "series_uid": _text(dataset, "SeriesInstanceUID"),
-        "series_number": _integer(dataset, "SeriesNumber"),
-        "description": _text(dataset, "SeriesDescription"),
-        "protocol": _text(dataset, "ProtocolName"),
-        "comments": _text(dataset, "ImageComments"),
+        "study_uid": text(dataset, "StudyInstanceUID"),
+        "series_uid": text(dataset, "SeriesInstanceUID"),
+        "series_number": integer(dataset, "SeriesNumber"),
+        "description": text(dataset, "SeriesDescription"),
+        "protocol": text(dataset, "ProtocolName"),
+        "comments": text(dataset, "ImageComments"),
         "image_type": tuple(str(word).strip().upper() for word in words),
-        "kernel": _text(dataset, "ConvolutionKernel"),
-        "scan_options": _text(dataset, "ScanOptions"),
-        "rows": _integer(dataset, "Rows") or 0,
-        "columns": _integer(dataset, "Columns") or 0,
-        "frames": _integer(dataset, "NumberOfFrames") or 1,
-        "position": _numbers(dataset, "ImagePositionPatient", 3),
-        "orientation": _numbers(dataset, "ImageOrientationPatient", 6),
-        "pixel_spacing": _numbers(dataset, "PixelSpacing", 2),
-        "thickness": _number(dataset, "SliceThickness"),
-        "frame_of_reference": _text(dataset, "FrameOfReferenceUID"),
-        "acquisition_number": _integer(dataset, "AcquisitionNumber"),
-        "temporal_position": _integer(dataset, "TemporalPositionIdentifier"),
-        "instance_number": _integer(dataset, "InstanceNumber"),
-        "acquired": acquired,
-        "acquired_seconds": _seconds(_text(dataset, "AcquisitionTime")),
-        "injected_seconds": _seconds(_text(dataset, "ContrastBolusStartTime")),
-        "contrast_agent": _text(dataset, "ContrastBolusAgent"),
-        "slope": _number(dataset, "RescaleSlope"),
-        "intercept": _number(dataset, "RescaleIntercept"),
-        "rescale_type": _text(dataset, "RescaleType").upper(),
-        "photometric": _text(dataset, "PhotometricInterpretation"),
-        "samples": _integer(dataset, "SamplesPerPixel") or 1,
-        "bits_allocated": _integer(dataset, "BitsAllocated") or 0,
-        "bits_stored": _integer(dataset, "BitsStored") or _integer(dataset, "BitsAllocated") or 0,
-        "signed": _integer(dataset, "PixelRepresentation") == 1,
-        "padding": _integer(dataset, "PixelPaddingValue"),
-        "padding_limit": _integer(dataset, "PixelPaddingRangeLimit"),
-        "lossy": _text(dataset, "LossyImageCompression") == "01",
-        "tilt_deg": _number(dataset, "GantryDetectorTilt"),
-        "age": _age(dataset),
-        "sex": {"F": "female", "M": "male"}.get(_text(dataset, "PatientSex").upper()),
+        "kernel": text(dataset, "ConvolutionKernel"),
+        "scan_options": text(dataset, "ScanOptions"),
+        "rows": integer(dataset, "Rows") or 0,
+        "columns": integer(dataset, "Columns") or 0,
+        "frames": integer(dataset, "NumberOfFrames") or 1,
+        "position": numbers(dataset, "ImagePositionPatient", 3),
+        "orientation": numbers(dataset, "ImageOrientationPatient", 6),
+        "pixel_spacing": numbers(dataset, "PixelSpacing", 2),
+        "thickness": number(dataset, "SliceThickness"),
+        "frame_of_reference": text(dataset, "FrameOfReferenceUID"),
+        "acquisition_number": integer(dataset, "AcquisitionNumber"),
+        "temporal_position": integer(dataset, "TemporalPositionIdentifier"),
+        "instance_number": integer(dataset, "InstanceNumber"),
+        "acquired": acquired(dataset),
+        "acquired_seconds": seconds_of(text(dataset, "AcquisitionTime")),
+        "injected_seconds": seconds_of(text(dataset, "ContrastBolusStartTime")),
+        "contrast_agent": text(dataset, "ContrastBolusAgent"),
+        "slope": number(dataset, "RescaleSlope"),
+        "intercept": number(dataset, "RescaleIntercept"),
+        "rescale_type": text(dataset, "RescaleType").upper(),
+        "photometric": text(dataset, "PhotometricInterpretation"),
+        "samples": integer(dataset, "SamplesPerPixel") or 1,
+        "bits_allocated": integer(dataset, "BitsAllocated") or 0,
+        "bits_stored": integer(dataset, "BitsStored") or integer(dataset, "BitsAllocated") or 0,
+        "signed": integer(dataset, "PixelRepresentation") == 1,
+        "padding": integer(dataset, "PixelPaddingValue"),
+        "padding_limit": integer(dataset, "PixelPaddingRangeLimit"),
+        "lossy": text(dataset, "LossyImageCompression") == "01",
+        "tilt_deg": number(dataset, "GantryDetectorTilt"),
+        "age": age_of(dataset),
+        "sex": {"F": "female", "M": "male"}.get(text(dataset, "PatientSex").upper()),
     }
     return fields | {"problem": _problem(fields, tail)}
 
 
 def _problem(fields: dict[str, Any], tail: int) -> str | None:
-    """What the header alone rules out, before any pixel is touched. `tail`: bytes from the pixel element to the file's end."""
+    """What the header alone rules out, before any pixel is touched.
+
+    `tail`: bytes from the pixel element to the file's end.
+    """
     rows, columns, frames, bits = (fields[k] for k in ("rows", "columns", "frames", "bits_allocated"))
     if not (rows or columns):
         return "no image"
@@ -367,8 +291,8 @@ def _problem(fields: dict[str, Any], tail: int) -> str | None:
 
 def _frames(dataset: Dataset, common: dict[str, Any]) -> list[Slice]:
     """The frames of an enhanced (or legacy converted) multi-frame CT, each with its own geometry, time and rescale."""
-    shared = (_value(dataset, "SharedFunctionalGroupsSequence") or [Dataset()])[0]
-    per_frame = _value(dataset, "PerFrameFunctionalGroupsSequence") or []
+    shared = (value(dataset, "SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    per_frame = value(dataset, "PerFrameFunctionalGroupsSequence") or []
     if len(per_frame) != common["frames"] or "ConcatenationUID" in dataset:
         reason = "multi-frame image without a position for each frame"
         return [Slice(frame=None, **(common | {"problem": reason}))]
@@ -376,30 +300,30 @@ def _frames(dataset: Dataset, common: dict[str, Any]) -> list[Slice]:
     slices = []
     for index, own in enumerate(per_frame):
 
+        def or_else(new: Any, key: str) -> Any:
+            return common[key] if new is None else new
+
         def group(name: str, own: Dataset = own) -> Dataset:
-            sequence = _value(own, name) or _value(shared, name)
+            sequence = value(own, name) or value(shared, name)
             return sequence[0] if sequence else Dataset()
 
         plane, measures = group("PlanePositionSequence"), group("PixelMeasuresSequence")
         content, rescale = group("FrameContentSequence"), group("PixelValueTransformationSequence")
-        kind, acquired = group("CTImageFrameTypeSequence"), common["acquired"]
-        when = _text(content, "FrameAcquisitionDateTime") or _text(content, "FrameReferenceDateTime")
-        if len(when) >= 14:
-            acquired = _moment(when[:8], when[8:].split("+")[0].split("-")[0]) or acquired
-        or_else: Callable[[Any, str], Any] = lambda new, key: common[key] if new is None else new  # noqa: E731
-        frame_type = _value(kind, "FrameType")
+        kind = group("CTImageFrameTypeSequence")
+        when = text(content, "FrameAcquisitionDateTime") or text(content, "FrameReferenceDateTime")
+        frame_type = value(kind, "FrameType")
         fields = common | {
-            "position": _numbers(plane, "ImagePositionPatient", 3),
-            "orientation": _numbers(group("PlaneOrientationSequence"), "ImageOrientationPatient", 6),
-            "pixel_spacing": or_else(_numbers(measures, "PixelSpacing", 2), "pixel_spacing"),
-            "thickness": or_else(_number(measures, "SliceThickness"), "thickness"),
-            "temporal_position": _integer(content, "TemporalPositionIndex"),
-            "acquisition_number": or_else(_integer(content, "FrameAcquisitionNumber"), "acquisition_number"),
+            "position": numbers(plane, "ImagePositionPatient", 3),
+            "orientation": numbers(group("PlaneOrientationSequence"), "ImageOrientationPatient", 6),
+            "pixel_spacing": or_else(numbers(measures, "PixelSpacing", 2), "pixel_spacing"),
+            "thickness": or_else(number(measures, "SliceThickness"), "thickness"),
+            "temporal_position": integer(content, "TemporalPositionIndex"),
+            "acquisition_number": or_else(integer(content, "FrameAcquisitionNumber"), "acquisition_number"),
             "instance_number": index + 1,
-            "acquired": acquired,
-            "slope": or_else(_number(rescale, "RescaleSlope"), "slope"),
-            "intercept": or_else(_number(rescale, "RescaleIntercept"), "intercept"),
-            "rescale_type": _text(rescale, "RescaleType").upper() or common["rescale_type"],
+            "acquired": moment_of(when) or common["acquired"],
+            "slope": or_else(number(rescale, "RescaleSlope"), "slope"),
+            "intercept": or_else(number(rescale, "RescaleIntercept"), "intercept"),
+            "rescale_type": text(rescale, "RescaleType").upper() or common["rescale_type"],
             "image_type": tuple(str(w).upper() for w in frame_type) if frame_type else common["image_type"],
             "sop_uid": f"{common['sop_uid']}#{index}",
         }

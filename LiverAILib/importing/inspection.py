@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 from LiverAILib.importing.phases import NAMES
 from LiverAILib.study import Phase, PhaseOpinion
 
 
-class Use(str, Enum):
+class Use(StrEnum):
     """What becomes of a series."""
 
     USED = "used"
@@ -42,8 +42,9 @@ class SeriesReport:
         if self.shape and self.spacing_mm:
             z, y, x = self.shape
             size = f"{x} x {y} x {z} voxels of " + " x ".join(f"{s:.3g}" for s in reversed(self.spacing_mm)) + " mm"
+        name = NAMES[self.phase] if self.phase else "?"
         decision = {
-            Use.USED: f"used as {NAMES[self.phase] if self.phase else '?'} ({100 * self.confidence:.0f}% sure): {self.detail}",
+            Use.USED: f"used as {name} ({100 * self.confidence:.0f}% sure): {self.detail}",
             Use.LEFT_OUT: f"not used: {self.detail}",
             Use.REFUSED: f"refused: {self.detail}",
             Use.QUESTION: f"question: {self.detail}",

@@ -35,13 +35,13 @@ class Decision:
 def decide(opinions: Mapping[str, PhaseOpinion]) -> Decision:
     """Weigh the opinions "user", "tags" and "pixels" on one series; any may be absent or say None.
 
-    The user's word decides. Agreement adds up; where tags and pixels disagree, one wins only when it is sure and the other
-    unsure, else the phase is None.
+    The user's word decides. Agreement adds up; where tags and pixels disagree, one wins only when it is sure and the
+    other unsure, else the phase is None.
     """
     none = PhaseOpinion(None, 0.0, "no opinion")
     user, tags, pixels = (opinions.get(source, none) for source in ("user", "tags", "pixels"))
     if user.phase is not None:
-        return Decision(user.phase, 1.0, user.reason, _objection(user, pixels, opinions))
+        return Decision(user.phase, 1.0, user.reason, _objection(user, pixels))
     if tags.phase is None and pixels.phase is None:
         return Decision(None, 0.0, f"{tags.reason}; {pixels.reason}")
     if tags.phase is None or pixels.phase is None:
@@ -68,9 +68,8 @@ def _sure(opinion: PhaseOpinion) -> str:
     return f"{name}, {100 * opinion.confidence:.0f}%"
 
 
-def _objection(user: PhaseOpinion, pixels: PhaseOpinion, opinions: Mapping[str, PhaseOpinion]) -> str:
+def _objection(user: PhaseOpinion, pixels: PhaseOpinion) -> str:
     """What speaks against the user's word, when it is strong."""
-    del opinions
     if pixels.phase in (None, user.phase) or pixels.confidence < SURE:
         return ""
     assert user.phase is not None
@@ -80,7 +79,8 @@ def _objection(user: PhaseOpinion, pixels: PhaseOpinion, opinions: Mapping[str, 
 def question(key: str, label: str, decision: Decision) -> str:
     """What the user is asked about one series."""
     choices = ", ".join(str(phase) for phase in Phase)
-    return f"{label}: its phase is uncertain: {decision.reason}. Say which it is: --phase {quoted(key)}=PHASE, one of {choices}."
+    remedy = f"Say which it is: --phase {quoted(key)}=PHASE, one of {choices}."
+    return f"{label}: its phase is uncertain: {decision.reason}. {remedy}"
 
 
 def quoted(key: str) -> str:

@@ -1,8 +1,8 @@
 """What a CT volume's own pixels say of its contrast phase: enhancement of the aorta, the liver and the spleen.
 
-Classical image analysis on a coarse copy (about 3 x 3 x 5 mm), no network. The aorta is the round, bright, vertical structure in
-front of the spine; the liver is the largest deep homogeneous organ on the patient's right; the spleen one on the left, behind.
-Their HU are compared with what each phase is known to look like.
+Classical image analysis on a coarse copy (about 3 x 3 x 5 mm), no network. The aorta is the round, bright, vertical
+structure in front of the spine; the liver is the largest deep homogeneous organ on the patient's right; the spleen one
+on the left, behind. Their HU are compared with what each phase is known to look like.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ _STEP_MM = 5.0
 
 @dataclass(frozen=True)
 class Enhancement:
-    """HU of the organs that were found; None where one was not. `ceiling`: the volume's highest value (clipped volumes)."""
+    """HU of the organs that were found; None where one was not.
+
+    `ceiling`: the volume's highest value (clipped volumes).
+    """
 
     aorta: float | None
     liver: float | None
@@ -33,10 +36,12 @@ class Enhancement:
 
 
 def coarse(array: npt.NDArray[np.number], affine: npt.NDArray[np.float64]) -> tuple[_F32, tuple[float, float, float]]:
-    """A block-averaged copy with axes (towards head, towards back, towards the patient's left), and its spacing in mm."""
+    """A block-averaged copy with axes (to the head, to the back, to the patient's left), and its spacing in mm."""
     directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    owner = [int(np.argmax(np.abs(directions[axis]))) for axis in range(3)]  # which index axis runs along x, y, z of the patient
+    owner = [
+        int(np.argmax(np.abs(directions[axis]))) for axis in range(3)
+    ]  # which index axis runs along x, y, z of the patient
     if sorted(owner) != [0, 1, 2]:
         owner = [0, 1, 2]
     volume = np.transpose(array, [2 - owner[2], 2 - owner[1], 2 - owner[0]])
@@ -60,9 +65,21 @@ def measure(array: npt.NDArray[np.number], affine: npt.NDArray[np.float64]) -> E
     body = ndimage.uniform_filter(volume, (1, 3, 3)) > -200
     if min(volume.shape) < 6 or body.mean() < 0.03:
         return Enhancement(None, None, None, ceiling)
+    rows = _trunk(body)
+    volume, body = volume[rows], body[rows]
     spine = _spine(volume, body, spacing)
     liver, spleen, levels = _organs(volume, spine, spacing)
     return Enhancement(_aorta(volume[levels], spine[levels], spacing), liver, spleen, ceiling)
+
+
+def _trunk(body: npt.NDArray[np.bool_]) -> tuple[slice, slice, slice]:
+    """The box around the largest thing in the axial projection: the trunk without table and air."""
+    labels, _ = ndimage.label(body.mean(axis=0) > 0.1)
+    sizes = np.bincount(labels.ravel())[1:]
+    if not len(sizes):
+        return slice(None), slice(None), slice(None)
+    y, x = ndimage.find_objects(labels)[int(np.argmax(sizes))]
+    return slice(None), y, x
 
 
 def _spine(volume: _F32, body: npt.NDArray[np.bool_], spacing: _Spacing) -> npt.NDArray[np.float64]:
@@ -89,13 +106,18 @@ def _disc(radius_mm: float, spacing: _Spacing, inner_mm: float = 0.0) -> npt.NDA
 def _aorta(volume: _F32, spine: npt.NDArray[np.float64], spacing: _Spacing) -> float | None:
     """HU of the roundest, brightest, most vertical structure in front of the spine.
 
-    At each place in front of the spine a disc of vessel size is compared with the ring around it. The ring's 60th percentile is
-    used: less than half of an aorta's ring is bone, most of a vertebra's is.
+    At each place in front of the spine a disc of vessel size is compared with the ring around it. The ring's 60th
+    percentile is used: less than half of an aorta's ring is bone, most of a vertebra's is.
     """
-    height, left, right = (round(mm / s) for mm, s in ((80, spacing[1]), (35, spacing[2]), (45, spacing[2])))
+    height, front, left, right = (
+        round(mm / s) for mm, s in zip((70, 20, 25, 42), (spacing[1:2] * 2 + spacing[2:] * 2), strict=True)
+    )
     padded = np.pad(np.clip(volume, -120, 500), ((0, 0), (height, 0), (left, right)), mode="edge")
-    window = np.stack(
-        [plane[round(y) : round(y) + height, round(x) : round(x) + left + right + 1] for plane, (y, x) in zip(padded, spine, strict=True)]
+    window = np.stack(  # from 70 to 20 mm in front of the spine's centre: no vertebra
+        [
+            plane[round(y) : round(y) + height - front, round(x) : round(x) + left + right + 1]
+            for plane, (y, x) in zip(padded, spine, strict=True)
+        ]
     )
     disc = _disc(7, spacing)
     weights = (disc / disc.sum()).astype(np.float32)
@@ -115,7 +137,9 @@ def _aorta(volume: _F32, spine: npt.NDArray[np.float64], spacing: _Spacing) -> f
     return float(np.median(best)) if best else None
 
 
-def _organs(volume: _F32, spine: npt.NDArray[np.float64], spacing: _Spacing) -> tuple[float | None, float | None, slice]:
+def _organs(
+    volume: _F32, spine: npt.NDArray[np.float64], spacing: _Spacing
+) -> tuple[float | None, float | None, slice]:
     """HU of liver and spleen, the deep homogeneous masses on either side, and the levels that the liver spans."""
     smooth = ndimage.gaussian_filter(volume, [4 / spacing[0], 4 / spacing[1], 4 / spacing[2]], truncate=2)
     mean = ndimage.uniform_filter(smooth, (1, 3, 3))
@@ -149,14 +173,20 @@ def _largest(mask: npt.NDArray[np.bool_], spacing: _Spacing, least_ml: float) ->
     return np.asarray(labels == int(np.argmax(sizes)) + 1)
 
 
-#: Phase: mean and standard deviation (between patients and protocols) of the aorta, the liver, and the spleen, in HU.
-#: Rises after Goshima et al., AJR 2006;187:W25, and Bae, Radiology 2010;256:32; the liver's spread is wide because of fat.
-_MODEL: dict[Phase, tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
-    Phase.NON_CONTRAST: ((42, 9), (55, 14), (47, 8)),
-    Phase.ARTERIAL: ((310, 75), (72, 20), (125, 35)),
-    Phase.PORTAL_VENOUS: ((148, 27), (106, 23), (115, 20)),
-    Phase.DELAYED: ((106, 18), (88, 20), (95, 16)),
+#: HU without contrast (mean, deviation between patients; the liver's is wide because of fat), relative deviation of
+#: the rise, and share of cases in which something else was taken for the organ: aorta, liver, spleen.
+_ORGANS = ((42, 5, 0.2, 0.08), (56, 12, 0.25, 0.05), (48, 6, 0.2, 0.35))
+#: Rise over that in each phase at the usual dose (early and late times where the phase is long), and how usual the
+#: phase is as the only series of an exam. After Goshima et al., AJR 2006;187:W25, and Bae, Radiology 2010;256:32.
+_RISES: dict[Phase, tuple[float, tuple[tuple[float, float, float], ...]]] = {
+    Phase.NON_CONTRAST: (0.25, ((0, 0, 0),)),
+    Phase.ARTERIAL: (0.25, ((240, 4, 60), (300, 18, 95))),
+    Phase.PORTAL_VENOUS: (0.35, ((115, 57, 78), (95, 52, 65))),
+    Phase.DELAYED: (0.15, ((78, 42, 52), (58, 32, 38))),
 }
+#: Iodine per kg and tube voltage scale all rises alike.
+_DOSES = np.exp(np.linspace(-0.8, 0.8, 17))
+_DOSE_WEIGHTS = np.exp(-0.5 * (np.log(_DOSES) / 0.3) ** 2)
 #: No opinion is surer than this: organs are sometimes mistaken.
 _MOST = 0.95
 
@@ -167,22 +197,35 @@ def from_pixels(array: npt.NDArray[np.number], affine: npt.NDArray[np.float64]) 
 
 
 def judge(found: Enhancement) -> PhaseOpinion:
-    """Naive Bayes over the organs' HU, with heavy tails; without an aorta or a liver there is no opinion.
+    """Bayes over the organs' HU, the unknown dose integrated out; without an aorta or a liver there is no opinion.
 
-    In a clipped volume a value at the ceiling is compared with the phases' means clipped in the same way.
+    In a clipped volume a value at the ceiling is compared with the expected values clipped in the same way.
     """
     if found.aorta is None or found.liver is None:
         return PhaseOpinion(None, 0.0, "aorta and liver were not found in its pixels")
-    scores = []
-    for parts in _MODEL.values():
-        score = 0.0
-        for value, (mean, deviation) in zip((found.aorta, found.liver, found.spleen), parts, strict=True):
-            if value is not None:
-                z = (value - min(mean, found.ceiling)) / deviation
-                score += -2.5 * math.log1p(z * z / 4) - math.log(deviation)  # Student's t, 4 degrees of freedom
-        scores.append(score)
-    weights = np.exp(np.array(scores) - max(scores))
+    values = (found.aorta, found.liver, found.spleen)
+    weights = np.array(
+        [
+            prior * np.mean([_likelihood(values, rise, found.ceiling) for rise in rises])
+            for prior, rises in _RISES.values()
+        ]
+    )
     weights /= weights.sum()
     best = int(weights.argmax())
-    organs = f"aorta {found.aorta:.0f}, liver {found.liver:.0f}" + ("" if found.spleen is None else f", spleen {found.spleen:.0f}")
-    return PhaseOpinion(list(_MODEL)[best], round(min(_MOST, float(weights[best])), 2), f"its pixels show {organs} HU")
+    organs = f"aorta {found.aorta:.0f}, liver {found.liver:.0f}" + (
+        "" if found.spleen is None else f", spleen {found.spleen:.0f}"
+    )
+    return PhaseOpinion(list(_RISES)[best], round(min(_MOST, float(weights[best])), 2), f"its pixels show {organs} HU")
+
+
+def _likelihood(values: tuple[float | None, ...], rises: tuple[float, float, float], ceiling: float) -> float:
+    """Probability density of the organs' HU given their rises at the usual dose."""
+    product = _DOSE_WEIGHTS / _DOSE_WEIGHTS.sum()
+    for value, rise, (base, base_sd, relative_sd, mistaken) in zip(values, rises, _ORGANS, strict=True):
+        if value is None:
+            continue
+        expected = np.minimum(base + _DOSES * rise, ceiling)
+        deviation = np.sqrt(base_sd**2 + (relative_sd * _DOSES * rise) ** 2 + 4**2)
+        normal = np.exp(-0.5 * ((value - expected) / deviation) ** 2) / (deviation * math.sqrt(2 * math.pi))
+        product = product * ((1 - mistaken) * normal + mistaken / 400)
+    return float(product.sum())

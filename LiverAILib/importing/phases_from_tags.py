@@ -1,4 +1,4 @@
-"""What a series' tags say of its contrast phase: description, contrast tags, time since injection, order of acquisition."""
+"""A series' contrast phase from its tags: description, contrast tags, time since injection, order of acquisition."""
 
 from __future__ import annotations
 
@@ -7,30 +7,10 @@ import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 
+from LiverAILib.importing.phase_words import MINUTES, RULES, SECONDS
 from LiverAILib.study import Phase, PhaseOpinion
 
 NC, ART, PV, DEL = Phase.NON_CONTRAST, Phase.ARTERIAL, Phase.PORTAL_VENOUS, Phase.DELAYED
-
-#: (pattern, phase, weight): the words of English, German, French and Chinese (with the Japanese that share characters)
-#: descriptions. The text is lower case, without accents, with blanks for punctuation except + - / and digits' own.
-_WORDS: tuple[tuple[str, Phase | None, float], ...] = (
-    # late arterial and late venous first: they hold the words of other phases
-    (r"late art\w*|spatart\w*|art\w* tardi\w*|动脉晚期|动脉期晚期|晚动脉", ART, 0.9),
-    (r"late (?:portal|ven)\w*|spat ?ven\w*|veineu\w* tardi\w*", DEL, 0.6),
-    (r"non ?- ?contrast\w*|non ?-?enh\w*|non ?cont?\b|no contrast|no iv\b|w ?/ ?o(?: contrast| iv)?\b|without|unenh\w*|plain\b"
-     r"|pre ?-?contrast\w*|precon\w*|nativ\w*|nativphase|ohne (?:km|kontrast\w*)|sans (?:iv|injection|contraste|produit|pc)\w*"
-     r"|\bspc\b|\bnect\b|\bncct\b|\bnc\b|\bc ?-(?!\w)|\bc minus\b|\bkm ?-(?!\w)|\biv ?-(?!\w)|平扫|平掃|非增强|单纯|単純|造影前", NC, 0.9),
-    (r"arter\w*|\bart\b|\bart(?=[ _\d+.-])|\bhap\b|\bartph\w*|动脉|動脈|动脉期|動脈相", ART, 0.9),
-    (r"porto ?-?\w*|portal\w*|\bpvp?\b|\bpvp?(?=[ \d])|\bhvp\b|门静脉|門靜脈|门脉|門脈|门静脉期", PV, 0.9),
-    (r"\bven\b|\bven(?=[ _\d+.-])|venous\w*|\bvenos\w*|\bvenoes\w*|veineu\w*|\bvp\b|(?<!门)(?<!門)(?:静脉期|靜脈期|静脉|静脈相)", PV, 0.85),
-    (r"delay\w*|\bdel\b|\bdly\b|equilib\w*|gleichgew\w*|aequilibr\w*|\blate\b|tardi\w*|\bspat\w*|\bspaet\w*|excret\w*|延迟|延遲|延时|平衡"
-     r"|排泄|遅延|晚期", DEL, 0.85),
-    (r"post ?-?contrast|post ?iv|\bc ?\+|\bkm ?\+|with contrast|\bmit km\b|avec (?:iv|injection|contraste|pc)|\bapc\b|\bcect\b|contrasted|"
-     r"增强|增強|造影后", None, 0.0),
-)  # fmt: skip
-_RULES = tuple((re.compile(pattern), phase, weight) for pattern, phase, weight in _WORDS)
-_SECONDS = re.compile(r"(?<![\d.])(\d{2,3}) ?(?:s|sec|secs|sek|seconds?|秒)(?![a-z])")
-_MINUTES = re.compile(r"(?<![\d.])(\d{1,2}) ?(?:min|mins|minutes?|mn|分钟|分)(?![a-z])")
 
 
 def normalised(text: str) -> str:
@@ -43,8 +23,8 @@ def normalised(text: str) -> str:
 def phase_at(seconds: float) -> tuple[Phase, float]:
     """The phase of a scan so long after the injection began, with a confidence.
 
-    Usual windows of liver protocols: arterial 20 to 45 s, portal-venous 60 to 90 s, delayed from 2 minutes; in between it is
-    anybody's guess.
+    Usual windows of liver protocols: arterial 20 to 45 s, portal-venous 60 to 90 s, delayed from 2 minutes; in between
+    it is anybody's guess.
     """
     if seconds < 12:
         return NC, 0.6
@@ -62,7 +42,7 @@ def phase_at(seconds: float) -> tuple[Phase, float]:
 def from_description(text: str) -> PhaseOpinion:
     """The phase that a series description names, in any of the languages; None when it names none or several."""
     rest, hits, enhanced = normalised(text), [], False
-    for pattern, phase, weight in _RULES:
+    for pattern, phase, weight in RULES:
         found = pattern.search(rest)
         if found is None:
             continue
@@ -91,10 +71,10 @@ def from_description(text: str) -> PhaseOpinion:
 
 
 def _seconds(text: str) -> float | None:
-    if found := _MINUTES.search(text):
+    if found := MINUTES.search(text):
         minutes = float(found.group(1))
         return minutes * 60 if 1 <= minutes <= 20 else None
-    if found := _SECONDS.search(text):
+    if found := SECONDS.search(text):
         seconds = float(found.group(1))
         return seconds if 15 <= seconds <= 900 else None
     return None
@@ -172,8 +152,9 @@ def unwrapped(times: Sequence[datetime | None]) -> list[float | None]:
 def with_order(opinions: Sequence[PhaseOpinion], seconds: Sequence[float | None]) -> list[PhaseOpinion]:
     """The opinions of one exam's series, checked against and completed by the order of acquisition.
 
-    Phases only move forward in time. A series between two known ones gets the phase that alone fits between them; one that
-    contradicts the order loses confidence. Series acquired within 5 s of each other are reconstructions of one scan.
+    Phases only move forward in time. A series between two known ones gets the phase that alone fits between them; one
+    that contradicts the order loses confidence. Series acquired within 5 s of each other are reconstructions of one
+    scan.
     """
     phases = list(Phase)
     result = list(opinions)
@@ -188,7 +169,8 @@ def with_order(opinions: Sequence[PhaseOpinion], seconds: Sequence[float | None]
         ]
         low, high, same = 0, len(phases) - 1, None
         for there, other in others:
-            assert there is not None and other.phase is not None
+            assert there is not None
+            assert other.phase is not None
             rank = phases.index(other.phase)
             if abs(there - here) <= 5:
                 same = other.phase

@@ -1,4 +1,4 @@
-"""Which of several series of one phase to use: soft kernel, whole range, original, slice spacing near what the analysis needs."""
+"""Which of several series of one phase to use: soft kernel, whole range, original, fitting slice spacing."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def check_hu(array: npt.NDArray[Any]) -> list[str]:
         raise refuse(f"all its voxels have the same value ({low:g}).", "Choose another series.")
     sample = array[:: max(1, array.shape[0] // 40), :: max(1, array.shape[1] // 128), :: max(1, array.shape[2] // 128)]
     if low >= 0:
-        kind = "a label map" if high < 256 and len(np.unique(sample)) < 32 else "a picture or raw scanner values"
+        kind = "a label map or an 8-bit picture" if high < 256 else "raw scanner values or a picture"
         raise refuse(f"its values run from {low:g} to {high:g}: this is {kind}, not HU (air is -1000).")
     if high < 20:
         raise refuse(f"its highest value is {high:g}: no soft tissue at all.")

@@ -18,14 +18,16 @@ MIN_SLICES = 8
 #: More voxels than any CT of the trunk has (1024 x 1024 x 1000).
 MAX_VOXELS = 2**30
 _CT_CLASSES = {"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"}
+#: How the reason begins for what is not CT at all.
+NOT_CT = "not a CT image series"
 _MONITORING = re.compile(
     r"monitor|smart\s?prep|bolus\s?track|test\s?bolus|care\s?bolus|timing|locator|surestart|追踪|监测|示踪",
     re.IGNORECASE,
 )
 _REFORMATS = {"MPR", "REFORMATTED", "CPR", "CURVED_MPR", "CSA MPR", "MPR THICK", "MPR RANGE", "OBLIQUE"}
 _RENDERINGS = {
-    "MIP", "MINIP", "MIN_IP", "MAX_IP", "MAX IP", "MIN IP", "PROJECTION IMAGE", "VRT", "3D", "SSD", "RENDERING", "SUBTRACTION",
-    "COLOR", "IODINE", "VNC", "Z_EFF", "CSA RESAMPLED MIP",
+    "MIP", "MINIP", "MIN_IP", "MAX_IP", "MAX IP", "MIN IP", "PROJECTION IMAGE", "VRT", "3D", "SSD", "RENDERING",
+    "SUBTRACTION", "COLOR", "IODINE", "VNC", "Z_EFF", "CSA RESAMPLED MIP",
 }  # fmt: skip
 
 
@@ -72,12 +74,9 @@ def sort_into_series(slices: Iterable[Slice]) -> list[Candidate]:
     ordered = sorted(
         groups.values(), key=lambda g: (g[0].series_number is None, g[0].series_number or 0, g[0].series_uid)
     )
-    numbers = Counter(_number_key(group[0]) for group in ordered)
+    keys = _keys([group[0] for group in ordered])
     candidates: list[Candidate] = []
-    for index, group in enumerate(ordered, start=1):
-        key = _number_key(group[0])
-        if not key or numbers[key] > 1:
-            key = _tail(group[0].series_uid) or f"#{index}"
+    for key, group in zip(keys, ordered, strict=True):
         candidates.extend(_judge(key, label_of(group[0], key), group))
     return candidates
 
@@ -87,12 +86,20 @@ def label_of(image: Slice, key: str) -> str:
     return f"Series {key}" + (f' "{image.description}"' if image.description else "")
 
 
-def _number_key(image: Slice) -> str:
-    return "" if image.series_number is None else str(image.series_number)
-
-
-def _tail(uid: str) -> str:
-    return f"...{uid[-8:]}" if uid else ""
+def _keys(firsts: Sequence[Slice]) -> list[str]:
+    """A unique name for each series: its number, else the end of its UID, else its rank."""
+    choices = [
+        (
+            "" if s.series_number is None else str(s.series_number),
+            f"...{s.series_uid[-8:]}" if s.series_uid else "",
+            f"#{rank}",
+        )
+        for rank, s in enumerate(firsts, start=1)
+    ]
+    counts = [Counter(column) for column in zip(*choices, strict=True)]
+    return [
+        next(name for name, count in zip(names, counts, strict=True) if name and count[name] == 1) for names in choices
+    ]
 
 
 def _judge(key: str, label: str, group: Sequence[Slice]) -> list[Candidate]:
@@ -105,7 +112,7 @@ def _judge(key: str, label: str, group: Sequence[Slice]) -> list[Candidate]:
     images = [s for s in group if s.modality == "CT" and s.sop_class in _CT_CLASSES]
     if not images:
         first = group[0]
-        return left_out("not a CT image series" + (f" ({first.modality})" if first.modality not in ("", "CT") else ""))
+        return left_out(NOT_CT + (f" ({first.modality})" if first.modality not in ("", "CT") else ""))
     notes = (
         [] if len(images) == len(group) else [f"{len(group) - len(images)} objects inside are not CT images: left out"]
     )
@@ -116,11 +123,10 @@ def _judge(key: str, label: str, group: Sequence[Slice]) -> list[Candidate]:
     kept = [s for s in images if not _is_localizer(s) and not _is_report(s)]
     if not kept:
         return left_out("localizer" if any(map(_is_localizer, images)) else "dose report or screenshot")
-    kept, odd = _without_scouts(kept)
+    kept = _without_scouts(kept)
     dropped = len(images) - len(kept)
     if dropped:
         notes.append(f"{dropped} localizer or report images inside: left out")
-    del odd
     places = {s.position for s in kept}
     if _MONITORING.search(f"{kept[0].description} {kept[0].comments}") or (
         len(kept) > 2 and None not in places and len(places) <= 2
@@ -143,19 +149,19 @@ def _is_report(image: Slice) -> bool:
     return any(mark in words for mark in ("SCREEN SAVE", "DOSE", "REPORT", "PROTOCOL"))
 
 
-def _without_scouts(images: list[Slice]) -> tuple[list[Slice], list[Slice]]:
+def _without_scouts(images: list[Slice]) -> list[Slice]:
     """Without the one or two images that lie across the plane of all the others: scouts that are not marked as such."""
     planes: dict[tuple[float, ...], list[Slice]] = defaultdict(list)
     for image in images:
         if image.orientation is not None:
             planes[tuple(np.round(np.abs(normal_of(image.orientation)), 1))].append(image)
     if len(planes) < 2:
-        return images, []
+        return images
     largest = max(planes.values(), key=len)
     odd = [image for plane in planes.values() if plane is not largest for image in plane]
     if len(odd) > 2 or len(largest) < MIN_SLICES:
-        return images, []
-    return [image for image in images if image not in odd], odd
+        return images
+    return [image for image in images if image not in odd]
 
 
 def _volumes(key: str, label: str, images: list[Slice]) -> list[Candidate]:
@@ -262,7 +268,8 @@ def _pixel_mark(image: Slice) -> Hashable:
 
 
 def _split(images: Sequence[Slice], *, only_if_interleaved: bool) -> tuple[str, list[Stack]] | None:
-    """Volumes of one series UID, told apart by the first tag under which each part is a sound volume over the same range.
+    """Volumes of one series UID, told apart by the first tag under which each part is a sound volume over the same
+    range.
 
     `only_if_interleaved`: the whole is a volume already; then only tags that mean another scan may split it.
     """
