@@ -80,7 +80,7 @@ def analyze(
             part = step.part(number, len(phases), label)
             with progress.timed(f"segment_{phase}"):
                 segmentations[phase] = segmenter(volume, part)
-            facts[phase] = _phase_facts(volume, segmentations[phase])
+            facts[phase] = _phase_facts(phase, volume, segmentations[phase])
             edges += _edge_warnings(phase, segmentations[phase].liver)
     with progress.stage("lesions", "Finding and measuring lesions"):
         measured = lesion_finder(study, segmentations)
@@ -124,8 +124,8 @@ def missing_phase_warnings(study: Study) -> list[str]:
     ]
 
 
-def _phase_facts(volume: Volume, segmentation: Segmentation) -> PhaseFacts:
-    confidence, reason = _phase_opinion(volume)
+def _phase_facts(phase: Phase, volume: Volume, segmentation: Segmentation) -> PhaseFacts:
+    confidence, reason = _phase_opinion(phase, volume)
     normal = volume.array[segmentation.liver & (segmentation.lesion_probability < LESION_THRESHOLD)]
     z, y, x = volume.array.shape
     return PhaseFacts(
@@ -139,15 +139,16 @@ def _phase_facts(volume: Volume, segmentation: Segmentation) -> PhaseFacts:
     )
 
 
-def _phase_opinion(volume: Volume) -> tuple[float, str]:
-    """How sure the phase is, and why: the user's word, else the most confident opinion first, else it was given."""
+def _phase_opinion(phase: Phase, volume: Volume) -> tuple[float, str]:
+    """How sure the phase is, and why: the user's word, else the surest opinion that says so, else it was given."""
     opinions = volume.source.opinions
     if "user" in opinions:
         return 1.0, opinions["user"].reason
     if not opinions:
         return 1.0, "given with the volume"
     ranked = sorted(opinions.items(), key=lambda item: item[1].confidence, reverse=True)
-    return ranked[0][1].confidence, "; ".join(f"{source}: {opinion.reason}" for source, opinion in ranked)
+    confidence = max((opinion.confidence for _, opinion in ranked if opinion.phase is phase), default=0.0)
+    return confidence, "; ".join(f"{source}: {opinion.reason}" for source, opinion in ranked)
 
 
 def _edge_warnings(phase: Phase, liver: npt.NDArray[np.bool_]) -> list[str]:

@@ -36,14 +36,16 @@ HEAT_FROM = 0.1
 
 
 def draw_overview(analysis: Analysis, study: Study) -> Image.Image:
-    """The overview as an RGB image: a column per phase, CT with outlines above, lesion probability below.
+    """The overview as an RGB image: a column per phase, CT with outlines above, lesion probability below (a single
+    phase has them side by side).
 
     All panels show the same patient coordinates, seen from the feet: the patient's right is on the left.
     """
     phases = [phase for phase in Phase if phase in study.volumes]
     grid = _axial_grid(analysis)
-    width = max(2, len(phases)) * (PANEL + _GAP) + _GAP
-    height = _HEADER + 2 * (PANEL + _GAP) + _CAPTION + _FOOTER
+    across, down = (2, 1) if len(phases) == 1 else (len(phases), 2)
+    width = across * (PANEL + _GAP) + _GAP
+    height = _HEADER + down * (PANEL + _GAP) + _CAPTION + _FOOTER
     image = Image.new("RGB", (width, height), _BACKGROUND)
     draw = ImageDraw.Draw(image)
     lesions = analysis.findings.lesions
@@ -61,7 +63,8 @@ def draw_overview(analysis: Analysis, study: Study) -> Image.Image:
             continue
         image.paste(Image.fromarray(_outlined(ct, liver, ids, shown)), (left, top))
         _label_lesions(draw, ids, shown, (left, top))
-        image.paste(Image.fromarray(_heated(ct, heat)), (left, top + PANEL + _GAP))
+        beside = (left + PANEL + _GAP, top) if down == 1 else (left, top + PANEL + _GAP)
+        image.paste(Image.fromarray(_heated(ct, heat)), beside)
         if column == 0:
             _scale_bar(draw, grid, (left, top))
     _write_header(draw, analysis, grid, width)

@@ -63,11 +63,11 @@ def test_each_phase_has_a_column() -> None:
 
 def test_heat_is_drawn_where_the_probability_is() -> None:
     pixels = picture(toy_study((Phase.PORTAL_VENOUS,))).astype(int)
-    below = pixels[100 + PANEL : 80 + 2 * PANEL, : PANEL + 6]
-    warm = np.argwhere(below[..., 0] - below[..., 2] > 60)
+    beside = pixels[:, PANEL + 12 :][: PANEL + 80]
+    warm = np.argwhere(beside[..., 0] - beside[..., 2] > 60)
     above = centre_of(pixels, lesion_colour(1))
-    assert abs(warm - (above - [100 - 6, 0])).max(axis=1).min() < 12  # a heat map stands below its outline
-    cold = picture(toy_study((Phase.PORTAL_VENOUS,), lesions=0)).astype(int)[100 + PANEL : 80 + 2 * PANEL, : PANEL + 6]
+    assert abs(warm - (above - [0, 6])).max(axis=1).min() < 12  # the heat stands beside its outline
+    cold = picture(toy_study((Phase.PORTAL_VENOUS,), lesions=0)).astype(int)[90 : PANEL + 80, PANEL + 12 :]
     assert (cold[..., 0] - cold[..., 2]).max() < 10
 
 
@@ -79,4 +79,4 @@ def test_no_liver_and_a_phase_elsewhere_still_give_a_picture() -> None:
     moved = Study(dict(study.volumes) | {Phase.ARTERIAL: Volume(far.array, affine, far.source)})
     assert picture(moved).shape == picture(study).shape
     air = Volume(np.full((6, 8, 8), -900, np.int16), np.eye(4), far.source)
-    assert picture(Study({Phase.ARTERIAL: air})).shape[0] > 2 * PANEL
+    assert picture(Study({Phase.ARTERIAL: air})).shape[1] > 2 * PANEL
