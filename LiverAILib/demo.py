@@ -6,7 +6,7 @@ import argparse
 import hashlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,32 +61,8 @@ def run_demo(args: argparse.Namespace) -> int:
     return 0
 
 
-def synthetic_exam(out: Path, seed: int) -> Path:
-    """The folder of the exam with this seed: `dicom/`, `truth.json`, and the true liver and lesions; made if not there.
-
-    Its name holds a digest of the phantom's source, so that a changed phantom makes a new one.
-    """
-    from LiverAILib.export.place import reserve
-
-    folder = out / f"exam-{seed}-{_phantom_digest()}"
-    if (folder / "truth.json").is_file():
-        _step(f"Synthetic exam: already in {folder}")
-        return folder
-    _step(f"Writing a synthetic three-phase exam as DICOM into {folder}")
-    with reserve(folder, overwrite=False, replaceable=lambda _: False) as place:
-        place.fill(lambda temporary: _write_exam(temporary, seed), overwrite=False)
-    return folder
-
-
-def _phantom_digest() -> str:
-    source = Path(__file__).resolve().parent / "phantom"
-    digest = hashlib.sha256()
-    for file in sorted(source.rglob("*.py")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:8]
-
-
-def _write_exam(folder: Path, seed: int) -> None:
+def write_exam(folder: Path, seed: int) -> None:
+    """Fill a folder with the exam of this seed: `dicom/`, `truth.json`, and the true liver and lesions."""
     import numpy as np
 
     from LiverAILib.export.nrrd import write_nrrd
@@ -101,6 +77,31 @@ def _write_exam(folder: Path, seed: int) -> None:
     write_nrrd(folder / "liver.nrrd", phantom.liver_mask(reference).astype(np.uint8), affine)
     write_nrrd(folder / "lesions.nrrd", phantom.lesion_ids[reference], affine)
     (folder / "truth.json").write_text(phantom.truth.model_dump_json(indent=2), encoding="utf-8")
+
+
+def synthetic_exam(out: Path, seed: int, write: Callable[[Path, int], None] = write_exam) -> Path:
+    """The folder of the exam with this seed, made by `write` if it is not there.
+
+    Its name holds a digest of the phantom's source, so that a changed phantom makes a new one.
+    """
+    from LiverAILib.export.place import reserve
+
+    folder = out / f"exam-{seed}-{_phantom_digest()}"
+    if (folder / "truth.json").is_file():
+        _step(f"Synthetic exam: already in {folder}")
+        return folder
+    _step(f"Writing a synthetic three-phase exam as DICOM into {folder}")
+    with reserve(folder, overwrite=False, replaceable=lambda _: False) as place:
+        place.fill(lambda temporary: write(temporary, seed), overwrite=False)
+    return folder
+
+
+def _phantom_digest() -> str:
+    source = Path(__file__).resolve().parent / "phantom"
+    digest = hashlib.sha256()
+    for file in sorted(source.rglob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:8]
 
 
 def _analyze(args: argparse.Namespace, folder: Path) -> tuple[RunFolder, Study]:
@@ -194,7 +195,7 @@ def found_against_true(run: RunFolder, exam: Path) -> str:
     extra = [lesion for lesion in run.findings.lesions if lesion.name not in matched]
     lines += [f"  (none){'':<26}{lesion.diameter_mm:>5.0f}{lesion.volume_ml:>8.1f}   {lesion.name}" for lesion in extra]
     lines.append(f"  Liver Dice {dice(liver, true_liver > 0):.3f}")
-    return "\n".join(lines)
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _make_scene(run: RunFolder, study: Study, out: Path, *, pictures: bool) -> None:

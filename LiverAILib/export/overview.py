@@ -56,6 +56,10 @@ def draw_overview(analysis: Analysis, study: Study) -> Image.Image:
     for column, phase in enumerate(phases):
         left = _GAP + column * (PANEL + _GAP)
         draw.text((left + 2, _HEADER), phase_name(phase).capitalize(), _TEXT, _font(16))
+        if phase is not analysis.findings.reference_phase:
+            source = f"outlines of the {phase_name(analysis.findings.reference_phase)} phase"
+            start = left + 12 + int(draw.textlength(phase_name(phase).capitalize(), _font(16)))
+            draw.text((start, _HEADER + 3), source, _FAINT, _font(12))
         top = _HEADER + _CAPTION
         ct = _ct_panel(study.volumes[phase], grid)
         if ct is None:
