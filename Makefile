@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?=
+DATA ?=
 # A Python of 3.11 or later, with pip and venv.
 PYTHON_CHECK := import sys; sys.exit("LiverAI needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Say: make PYTHON=python3.12") if sys.version_info < (3, 11) else None
 GL_PACKAGES := libegl1 libgl1 libgl1-mesa-dri
@@ -25,7 +26,7 @@ lint: .venv/installed
 	$(BIN)/mypy
 
 bench: .venv/installed
-	$(BIN)/liverai evaluate bench
+	$(BIN)/liverai evaluate -o bench $(if $(DATA),--data "$(DATA)")
 
 # torch first: its registry build for CPUs at the pinned version, never the one with gigabytes of CUDA.
 .venv/installed: pyproject.toml constraints.txt

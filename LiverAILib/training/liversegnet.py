@@ -21,11 +21,13 @@ from torch import Tensor
 
 from LiverAILib.analysis.grid import to_network
 from LiverAILib.analysis.segment import bfloat16_is_fast, clean, predict
+from LiverAILib.evaluation.overlap import dice
 from LiverAILib.networks.liversegnet import LiverSegNet
 from LiverAILib.training.cases import CaseFiles, Split, TrainingCase, training_case
 from LiverAILib.training.checkpoint import load_checkpoint, save_checkpoint
 from LiverAILib.training.losses import segmentation_loss
 from LiverAILib.training.patches import PatchOptions, PatchSource
+from LiverAILib.training.phantoms import load_pool
 
 
 @dataclass(frozen=True)
@@ -48,16 +50,6 @@ class Recipe:
     checkpoint_minutes: float = 4.0
     validate_minutes: float = 15.0
     patches: PatchOptions = field(default_factory=PatchOptions)
-
-
-def load_pool(folder: Path) -> list[TrainingCase]:
-    """The phantom cases (`phantom_*.npz`) that are in a folder by now."""
-    cases = []
-    for path in sorted(folder.glob("phantom_*.npz")):
-        with np.load(path, allow_pickle=False) as data:
-            image, codes = torch.from_numpy(data["image"]), torch.from_numpy(data["codes"])
-            cases.append(TrainingCase(path.stem, image, codes, float(data["slice_mm"]), looks=False))
-    return cases
 
 
 class Training:
@@ -190,12 +182,6 @@ def validation_dice(
     maps = grid.back(clean(predict(network, image, device))) > 0.5
     label = files.labels()
     return dice(maps[0], label >= 1), dice(maps[1] & maps[0], label == 2)
-
-
-def dice(found: np.ndarray, true: np.ndarray) -> float:
-    """Dice coefficient of two masks; 1 if both are empty."""
-    total = int(found.sum()) + int(true.sum())
-    return 2 * int((found & true).sum()) / total if total else 1.0
 
 
 def plot_curves(path: Path, losses: list[float], validations: list[dict[str, float]]) -> None:

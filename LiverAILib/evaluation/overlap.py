@@ -1,0 +1,65 @@
+"""Agreement of two masks, and of two sets of lesions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+#: A found and a true lesion are the same if IoU > 0.3 or IoM > 0.5 (LiAIDS' rule for the same lesion, here on voxels).
+MIN_IOU = 0.3
+MIN_IOM = 0.5
+
+
+def dice(found: npt.NDArray[np.bool_], true: npt.NDArray[np.bool_]) -> float:
+    """Dice coefficient of two masks of one shape; 1 if both are empty."""
+    total = int(np.count_nonzero(found)) + int(np.count_nonzero(true))
+    return 2 * int(np.count_nonzero(found & true)) / total if total else 1.0
+
+
+@dataclass(frozen=True)
+class LesionMatch:
+    """Which lesions of one case agree, sizes in ml; `hit` says of each true lesion whether a found one is the same."""
+
+    true_ml: tuple[float, ...]
+    hit: tuple[bool, ...]
+    false_positive_ml: tuple[float, ...]
+
+    def recall(self, min_ml: float = 0.0) -> tuple[int, int]:
+        """(found, all) true lesions of at least `min_ml`."""
+        wanted = [hit for size, hit in zip(self.true_ml, self.hit, strict=True) if size >= min_ml]
+        return sum(wanted), len(wanted)
+
+
+def match_lesions(
+    found_ids: npt.NDArray[np.integer], true_ids: npt.NDArray[np.integer], voxel_ml: float
+) -> LesionMatch:
+    """Match labelled lesions (0 is background) by overlap: the same if IoU > 0.3 or intersection over the smaller >
+    0.5.
+
+    A found lesion that is the same as no true one is a false positive.
+    """
+    true_count, found_count = int(true_ids.max(initial=0)), int(found_ids.max(initial=0))
+    pairs = true_ids.astype(np.int64) * (found_count + 1) + found_ids
+    table = np.bincount(pairs.ravel(), minlength=(true_count + 1) * (found_count + 1))
+    table = table.reshape(true_count + 1, found_count + 1)
+    true_sizes, found_sizes = table.sum(axis=1)[1:], table.sum(axis=0)[1:]
+    shared = table[1:, 1:]
+    union = true_sizes[:, None] + found_sizes[None] - shared
+    smaller = np.minimum(true_sizes[:, None], found_sizes[None])
+    same = (shared > MIN_IOU * union) | (shared > MIN_IOM * smaller)
+    kept = true_sizes > 0
+    return LesionMatch(
+        tuple(float(size * voxel_ml) for size in true_sizes[kept]),
+        tuple(bool(hit) for hit in same.any(axis=1)[kept]),
+        tuple(float(s * voxel_ml) for s, hit in zip(found_sizes, same.any(axis=0), strict=True) if s and not hit),
+    )
+
+
+def label_regions(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+    """26-connected regions of an expert mask, labelled from 1."""
+    from scipy import ndimage
+
+    labels, _ = ndimage.label(mask, np.ones((3, 3, 3)))
+    return np.asarray(labels, dtype=np.int32)
