@@ -37,16 +37,20 @@ class DemoScene:
 
 
 def make_scene(run_folder: Path, study: Study, out_dir: Path, pictures: bool = True) -> DemoScene:
-    """Load a run into a fresh scene and write `scene.mrb`, and `axial.png`, `coronal.png`, `sagittal.png`, `3d.png`, `views.png`.
+    """Load a run into a fresh scene and write it as `scene.mrb`, with pictures of its views.
 
-    study: the volumes that were analysed. The slices go through the largest lesion, or the middle of the volume. Where VTK can't draw, the
-    scene is still written and the message says what to install. Raises RunFolderError, SceneError, OutputError.
+    study: the volumes that were analysed. Pictures: `axial.png`, `coronal.png` and `sagittal.png` through the largest
+    lesion (else the volume's middle), `3d.png` (if a liver was found), and `views.png` with all of them. Where VTK
+    can't draw, the scene is still written and the message says what to install.
+    Raises RunFolderError, SceneError, OutputError.
     """
     host = new_scene()
     volumes = {phase: add_volume(host.scene, volume, PHASE_NAMES[phase]) for phase, volume in study.volumes.items()}
     nodes = show_run(host.scene, run_folder, volumes)
     _centre_windows(volumes, nodes.findings)
-    create_surfaces(nodes.segmentation)
+    found = nodes.findings.liver_ml > 0
+    if found:
+        create_surfaces(nodes.segmentation)
     reference = volumes[nodes.findings.reference_phase]
     centre = view_centre(nodes.findings, reference)
     content = SliceContent(
@@ -61,9 +65,11 @@ def make_scene(run_folder: Path, study: Study, out_dir: Path, pictures: bool = T
     if pictures and state.available:
         for orientation in VIEW_NAMES:
             drawn[orientation.lower()] = render_slice_view(host, orientation, content, centre)
-        drawn["3d"] = render_3d_view(host, nodes.segmentation, _summary(nodes.findings))
+        if found:
+            drawn["3d"] = render_3d_view(host, nodes.segmentation, _summary(nodes.findings))
+        fourth = drawn.get("3d", np.zeros_like(drawn["axial"]))
         drawn["views"] = np.vstack(
-            [np.hstack([drawn["axial"], drawn["3d"]]), np.hstack([drawn["coronal"], drawn["sagittal"]])]
+            [np.hstack([drawn["axial"], fourth]), np.hstack([drawn["coronal"], drawn["sagittal"]])]
         )
     else:
         for orientation in VIEW_NAMES:

@@ -53,7 +53,7 @@ def remove_folders(scene: Any) -> None:
 
 
 def remove_item(scene: Any, node: Any) -> None:
-    """Remove a node's item, not the node: the bare libraries, unlike the application, leave it behind a removed node."""
+    """Remove a node's item, not the node: the bare libraries, unlike the application, would keep it."""
     hierarchy = _hierarchy(scene)
     item = hierarchy.GetItemByDataNode(node)
     if item:

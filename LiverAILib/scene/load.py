@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from LiverAILib.errors import OutputError, RunFolderError
-from LiverAILib.findings import SCHEMA_VERSION, Findings
+from LiverAILib.errors import OutputError
+from LiverAILib.export.run_folder import RunFolder, read_run
+from LiverAILib.findings import Findings
 from LiverAILib.scene.errors import SceneError
 from LiverAILib.scene.hierarchy import add_folder, remove_folders, remove_item
 from LiverAILib.scene.overlay import add_colour_table, add_legend, add_probability
@@ -39,25 +38,24 @@ class RunNodes:
 def show_run(scene: Any, run_folder: Path, volumes: Mapping[Phase, Any]) -> RunNodes:
     """Show a run's findings in a scene; whatever an earlier call put there is replaced.
 
-    volumes: the analysed volume nodes; the one of the findings' reference phase must be among them. They are not changed.
-    Raises RunFolderError (incomplete or damaged run folder), SceneError (it does not fit the volumes); then the scene is
-    as it was before.
+    volumes: the analysed volume nodes, which are not changed; the findings' reference phase must be among them.
+    Raises RunFolderError (incomplete or damaged run folder) or SceneError (it does not fit the volumes); the scene is
+    then as it was before.
     """
-    findings = read_findings(run_folder)
+    run = read_run(run_folder)
+    findings = run.findings
     provenance = Provenance.of(findings, run_folder)
     reference = volumes.get(findings.reference_phase)
     if reference is None:
         raise SceneError(
-            f"The findings lie on the {PHASE_NAMES[findings.reference_phase].lower()} phase, and no volume is given for it. "
+            f"The findings lie on the {PHASE_NAMES[findings.reference_phase].lower()} phase, which has no volume here. "
             "Choose that phase's volume."
         )
     earlier = own_nodes(scene)
     try:
-        nodes = _add_nodes(scene, run_folder, findings, provenance, reference)
+        nodes = _add_nodes(scene, run, provenance, reference)
     except Exception:
-        for node in own_nodes(scene):
-            if node not in earlier:
-                scene.RemoveNode(node)
+        _remove(scene, [node for node in own_nodes(scene) if node not in earlier])
         raise
     _remove(scene, earlier)
     remove_folders(scene)
@@ -68,7 +66,7 @@ def show_run(scene: Any, run_folder: Path, volumes: Mapping[Phase, Any]) -> RunN
         segmentation=nodes[Role.SEGMENTATION],
         probability=nodes[Role.PROBABILITY],
         colours=nodes[Role.COLOURS],
-        legend=add_legend(scene, nodes[Role.PROBABILITY]),
+        legend=add_legend(nodes[Role.PROBABILITY]),
         table=nodes[Role.TABLE],
         folder=add_folder(scene, "LiverAI findings", provenance, shown),
     )
@@ -78,27 +76,6 @@ def clear_run(scene: Any) -> None:
     """Remove everything that `show_run` put into the scene, also in a session before this one."""
     _remove(scene, own_nodes(scene))
     remove_folders(scene)
-
-
-def read_findings(run_folder: Path) -> Findings:
-    """The findings of a run folder. Raises RunFolderError if it is not one, is incomplete, or is of a newer version."""
-    for name in ("findings.json", "segmentation.seg.nrrd", "lesion_probability.nrrd"):
-        if not (run_folder / name).is_file():
-            raise RunFolderError(
-                f"{run_folder.name} is no complete run folder: {name} is missing. Run the analysis again."
-            )
-    try:
-        findings = Findings.model_validate_json((run_folder / "findings.json").read_text(encoding="utf-8"))
-    except (ValidationError, UnicodeDecodeError) as error:
-        raise RunFolderError(
-            f"findings.json in {run_folder.name} is damaged or of another version. Run the analysis again."
-        ) from error
-    if findings.schema_version != SCHEMA_VERSION:
-        raise RunFolderError(
-            f"findings.json in {run_folder.name} has schema version {findings.schema_version}, this program reads "
-            f"{SCHEMA_VERSION}. Update LiverAI, or run the analysis again."
-        )
-    return findings
 
 
 def save_scene(scene: Any, path: Path) -> Path:
@@ -120,9 +97,7 @@ def save_scene(scene: Any, path: Path) -> Path:
     return path
 
 
-def _add_nodes(
-    scene: Any, run_folder: Path, findings: Findings, provenance: Provenance, reference: Any
-) -> dict[Role, Any]:
+def _add_nodes(scene: Any, run: RunFolder, provenance: Provenance, reference: Any) -> dict[Role, Any]:
     nodes: dict[Role, Any] = {}
 
     def keep(role: Role, node: Any) -> Any:
@@ -132,14 +107,14 @@ def _add_nodes(
 
     keep(
         Role.SEGMENTATION,
-        add_segmentation(scene, run_folder / "segmentation.seg.nrrd", findings, reference, "Liver and lesions"),
+        add_segmentation(scene, run.segmentation_path, run.findings, reference, "Liver and lesions"),
     )
     colours = keep(Role.COLOURS, add_colour_table(scene, "Lesion probability colours"))
     keep(
         Role.PROBABILITY,
-        add_probability(scene, run_folder / "lesion_probability.nrrd", reference, colours, "Lesion probability"),
+        add_probability(scene, run.probability_path, reference, colours, "Lesion probability"),
     )
-    keep(Role.TABLE, add_lesion_table(scene, findings, "Lesions"))
+    keep(Role.TABLE, add_lesion_table(scene, run.findings, "Lesions"))
     return nodes
 
 

@@ -20,9 +20,9 @@ OPACITY = 0.4
 THRESHOLD = 0.1
 COLOURS = 256
 
-#: Anchor colours (r, g, b) from 0 to 1, dark violet over red and orange to pale yellow: lightness rises evenly, so it reads
-#: in grey too and for the colour-blind.
-_ANCHORS = (
+#: Position and colour (r, g, b), dark violet over red and orange to pale yellow: lightness only rises, so it reads in
+#: grey and by the colour-blind too.
+_ANCHORS: tuple[tuple[float, tuple[float, float, float]], ...] = (
     (0.00, (0.08, 0.03, 0.22)),
     (0.25, (0.42, 0.06, 0.45)),
     (0.50, (0.80, 0.18, 0.33)),
@@ -33,9 +33,10 @@ _ANCHORS = (
 
 def heat_colours() -> npt.NDArray[np.float64]:
     """The 256 colours (256, 3), in [0, 1]."""
-    at, colours = zip(*_ANCHORS, strict=True)
+    at = np.array([position for position, _ in _ANCHORS])
+    colours = np.array([colour for _, colour in _ANCHORS])
     position = np.linspace(0.0, 1.0, COLOURS)
-    return np.stack([np.interp(position, at, channel) for channel in zip(*colours, strict=True)], axis=-1)
+    return np.stack([np.interp(position, at, colours[:, channel]) for channel in range(3)], axis=-1)
 
 
 def add_colour_table(scene: Any, name: str) -> Any:
@@ -93,13 +94,13 @@ def check_same_grid(
     gap = float(np.abs(corners @ (affine_lps - there).T).max())
     if tuple(shape) != node_shape(reference) or gap > tolerance_mm:
         raise SceneError(
-            f'{what} does not fit the volume "{reference.GetName()}": shape {tuple(shape)} against {node_shape(reference)}, '
-            f"up to {gap:.1f} mm apart. Choose the volume that was analysed, or analyse this one."
+            f"{what} does not fit the chosen volume: shape {tuple(shape)} against {node_shape(reference)}, up to "
+            f"{gap:.1f} mm apart. Choose the volume that was analysed, or analyse this one."
         )
 
 
-def add_legend(scene: Any, volume: Any) -> Any:
-    """A colour legend display node for a volume node: the probability from 0 to 1 in the lower right corner of slice views."""
+def add_legend(volume: Any) -> Any:
+    """A colour legend display node for the probability volume, in the lower right corner of slice views."""
     legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(volume)
     legend.SetTitleText("Lesion probability")
     legend.SetUseColorNamesForLabels(False)

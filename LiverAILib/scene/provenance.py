@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from LiverAILib.export.run_folder import FINDINGS
 from LiverAILib.findings import Findings
 
 PREFIX = "LiverAI."
 ROLE = PREFIX + "Role"
 
 
-class Role(str, Enum):
+class Role(StrEnum):
     """What one of our nodes is for."""
 
     SEGMENTATION = "segmentation"
@@ -37,7 +38,7 @@ class Provenance:
     @classmethod
     def of(cls, findings: Findings, run_folder: Path) -> Provenance:
         """The provenance of a run; its id is taken from the content of findings.json."""
-        digest = hashlib.sha256((run_folder / "findings.json").read_bytes()).hexdigest()
+        digest = hashlib.sha256((run_folder / FINDINGS).read_bytes()).hexdigest()
         models = {model.name: {"version": model.version, "sha256": model.sha256} for model in findings.models}
         return cls(
             run_id=digest[:16],

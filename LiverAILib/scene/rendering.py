@@ -42,7 +42,7 @@ assert pixels.GetValue(0) == 255 and pixels.GetValue(1) == 0
 
 @dataclass(frozen=True)
 class Rendering:
-    """Whether pictures can be drawn. `window` is the VTK class to use, empty for the platform's own; `message` says what to do."""
+    """Whether pictures can be drawn, with which VTK window class (empty: the platform's own), and else what to do."""
 
     available: bool
     window: str
@@ -143,7 +143,10 @@ def add_text(
     align: tuple[str, str] = ("left", "bottom"),
     bold: bool = False,
 ) -> Any:
-    """Write text with a shadow at a pixel position (from the lower left). align: (left | centre | right, bottom | centre | top)."""
+    """Write text with a shadow at a pixel position, counted from the lower left.
+
+    align: left, centre or right, and bottom, centre or top.
+    """
     actor = vtk.vtkTextActor()
     actor.SetInput(text)
     actor.SetPosition(*position)

@@ -12,7 +12,7 @@ import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
 from LiverAILib.errors import RunFolderError
-from LiverAILib.export.nrrd import read_header
+from LiverAILib.export.nrrd import read_nrrd
 from LiverAILib.findings import Findings
 from LiverAILib.scene.overlay import check_same_grid
 
@@ -28,16 +28,15 @@ def add_segmentation(scene: Any, path: Path, findings: Findings, reference: Any,
     writes into the run folder. Raises RunFolderError if the file is damaged or its segments are not those of the
     findings, SceneError if it does not fit the reference volume. On an error nothing stays in the scene.
     """
-    header = read_header(path)
+    _, header = read_nrrd(path)  # Slicer's reader ends the process on a file that is cut short
     check_same_grid(path.name, header.shape[:3], header.affine, reference)
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
     storage = scene.AddNewNodeByClass("vtkMRMLSegmentationStorageNode")
     try:
         storage.SetFileName(str(path))
-        if not storage.ReadData(node):
-            raise RunFolderError(f"{path.name} can't be read: the run folder is damaged. Run the analysis again.")
-        _check_segments(path.name, node, findings)
-    except Exception:
+        read = storage.ReadData(node)
+        _check_segments(path.name, segment_ids(node) if read else [], findings)
+    except RunFolderError:
         scene.RemoveNode(node)
         raise
     finally:
@@ -68,7 +67,7 @@ def create_surfaces(node: Any, smoothing: float = 0.5) -> None:
 
 
 def surface_bounds(node: Any, segment_id: str = LIVER_ID) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """The low and high corner (RAS, mm) of a segment's closed surface; raises RunFolderError if the segment is empty."""
+    """The low and high corner (RAS, mm) of a segment's closed surface; raises RunFolderError if it is empty."""
     surface = node.GetClosedSurfaceInternalRepresentation(segment_id)
     if surface is None or surface.GetNumberOfPoints() == 0:
         raise RunFolderError(f'Segment "{segment_id}" is empty: there is nothing to show.')
@@ -100,14 +99,14 @@ def segment_mask(node: Any, segment_id: str, reference: Any) -> npt.NDArray[np.b
     node.GetBinaryLabelmapRepresentation(segment_id, own)
     there = slicer.vtkOrientedImageData()
     if not slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(own, geometry, there):
-        raise RunFolderError(f'Segment "{segment_id}" can\'t be put on the grid of "{reference.GetName()}".')
+        raise RunFolderError(f'Segment "{segment_id}" can\'t be put on the grid of the volume.')
     x, y, z = there.GetDimensions()
     return np.asarray(vtk_to_numpy(there.GetPointData().GetScalars())).reshape(z, y, x) > 0
 
 
-def _check_segments(file_name: str, node: Any, findings: Findings) -> None:
+def _check_segments(file_name: str, ids: list[str], findings: Findings) -> None:
     expected = {LIVER_ID, *(lesion.id for lesion in findings.lesions)}
-    found = set(segment_ids(node))
+    found = set(ids)
     if found != expected:
         missing = ", ".join(sorted(expected - found)) or "none"
         extra = ", ".join(sorted(found - expected)) or "none"

@@ -55,14 +55,18 @@ class SliceContent:
 
 
 def set_up_slice(host: HeadlessScene, orientation: str, content: SliceContent, centre_ras: npt.ArrayLike) -> Any:
-    """Slicer's standard view of an orientation, with its layers and its slice through a point; kept when the scene is saved.
+    """Slicer's standard view of an orientation, with its layers and its slice through a point; a saved scene keeps it.
 
     orientation: Axial, Coronal or Sagittal. Returns the slice logic, which owns the view's slice and composite nodes.
     """
     logic = slicer.vtkMRMLSliceLogic()
     logic.SetMRMLApplicationLogic(host.application_logic)
     logic.SetMRMLScene(host.scene)
-    node = logic.AddSliceNode(VIEW_NAMES[orientation])
+    node = host.scene.GetNodeByID(f"vtkMRMLSliceNode{VIEW_NAMES[orientation]}")
+    if node is None:
+        node = logic.AddSliceNode(VIEW_NAMES[orientation])
+    else:
+        logic.SetSliceNode(node)
     node.SetOrientation(orientation)
     composite = logic.GetSliceCompositeNode()
     composite.SetBackgroundVolumeID(content.background.GetID())
@@ -82,8 +86,8 @@ def render_slice_view(
 ) -> npt.NDArray[np.uint8]:
     """A picture (height, width, 3) of a slice view through a point (RAS, mm), fitted to the background volume.
 
-    Anterior (or superior) is up, and the patient's right is on the left, as Slicer shows it. Raises SceneError where VTK
-    can't draw.
+    Anterior (or superior) is up, and the patient's right is on the left, as Slicer shows it.
+    Raises SceneError where VTK can't draw.
     """
     window, renderer, interactor = offscreen_window(size)
     logic = set_up_slice(host, orientation, content, centre_ras)

@@ -25,7 +25,7 @@ _BOTTOM = (0.02, 0.02, 0.04)
 
 
 def set_up_3d(host: HeadlessScene) -> Any:
-    """Slicer's standard 3D view with a dark background and no box; kept when the scene is saved. Returns its view node."""
+    """The view node of Slicer's standard 3D view, with a dark background and no box; a saved scene keeps it."""
     node = slicer.vtkMRMLViewNode()
     node.SetName("View1")
     node.SetSingletonTag("1")
@@ -49,7 +49,9 @@ def render_3d_view(
     """
     window, renderer, interactor = offscreen_window(size)
     node = set_up_3d(host)
-    camera = host.scene.AddNewNodeByClass("vtkMRMLCameraNode")
+    camera = host.scene.GetFirstNodeByClass("vtkMRMLCameraNode")
+    if camera is None:
+        camera = host.scene.AddNewNodeByClass("vtkMRMLCameraNode")
     camera.SetLayoutName(node.GetLayoutName())
     low, high = surface_bounds(segmentation)
     centre = (low + high) / 2

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
@@ -45,7 +44,7 @@ def from_vtk_matrix(matrix: Any) -> npt.NDArray[np.float64]:
 
 
 def fill_volume_node(node: Any, array: npt.NDArray[Any], affine_lps: npt.NDArray[np.float64]) -> None:
-    """Put (z, y, x) voxels and an LPS affine, (x, y, z, 1) index to mm, into a scalar volume node; copies the voxels."""
+    """Copy (z, y, x) voxels and an LPS affine, (x, y, z, 1) index to mm, into a scalar volume node."""
     image = vtk.vtkImageData()
     image.SetDimensions(*array.shape[::-1])
     scalars = numpy_to_vtk(np.ascontiguousarray(array).ravel(), deep=True)
@@ -85,9 +84,7 @@ def node_affine(node: Any) -> npt.NDArray[np.float64]:
     parent = node.GetParentTransformNode()
     if parent is not None:
         if not parent.IsTransformToWorldLinear():
-            raise SceneError(
-                f'Volume "{node.GetName()}" is under a non-linear transform. Harden it (Transforms module).'
-            )
+            raise SceneError("A volume is under a non-linear transform. Harden it in the Transforms module.")
         to_world = vtk.vtkMatrix4x4()
         parent.GetMatrixTransformToWorld(to_world)
         ijk_to_world = from_vtk_matrix(to_world) @ ijk_to_world
@@ -98,7 +95,7 @@ def node_shape(node: Any) -> tuple[int, int, int]:
     """The node's shape (z, y, x); raises SceneError if it has no voxels."""
     image = node.GetImageData()
     if image is None or image.GetNumberOfPoints() == 0:
-        raise SceneError(f'Volume "{node.GetName()}" has no voxels. Load it again.')
+        raise SceneError("A volume has no voxels. Load it again.")
     x, y, z = image.GetDimensions()
     return z, y, x
 
@@ -108,7 +105,7 @@ def node_array(node: Any) -> npt.NDArray[Any]:
     shape = node_shape(node)
     scalars = node.GetImageData().GetPointData().GetScalars()
     if scalars.GetNumberOfComponents() != 1:
-        raise SceneError(f'Volume "{node.GetName()}" has {scalars.GetNumberOfComponents()} components; a CT has one.')
+        raise SceneError(f"A volume has {scalars.GetNumberOfComponents()} components; a CT has one. Choose another.")
     return np.asarray(vtk_to_numpy(scalars)).reshape(shape)
 
 
@@ -118,5 +115,5 @@ def volume_from_node(node: Any, label: str = "volume from the scene") -> Volume:
     `label` must be safe to print: a node's name may hold a patient's.
     """
     array = node_array(node)
-    narrow = np.issubdtype(array.dtype, np.integer) and -32768 <= int(array.min()) and int(array.max()) <= 32767
+    narrow = np.issubdtype(array.dtype, np.integer) and int(array.min()) >= -32768 and int(array.max()) <= 32767
     return Volume(array.astype(np.int16 if narrow else np.float32), node_affine(node), Source(label, "scene"))

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from LiverAILib.export.nrrd import write_nrrd
-from LiverAILib.export.seg_nrrd import segment_layers, write_seg_nrrd
+from LiverAILib.analysis.pipeline import Analysis
+from LiverAILib.export.run_folder import write_run
 from LiverAILib.findings import Findings, Lesion, Model, PhaseFacts
 from LiverAILib.study import Phase, Source, Study, Volume
 
@@ -31,7 +31,9 @@ class Run:
         return self.study.volumes[self.study.reference_phase]
 
 
-def axis_aligned(spacing_xyz: tuple[float, float, float], origin: tuple[float, float, float]) -> npt.NDArray[np.float64]:
+def axis_aligned(
+    spacing_xyz: tuple[float, float, float], origin: tuple[float, float, float]
+) -> npt.NDArray[np.float64]:
     """An LPS affine without rotation."""
     affine = np.diag([*spacing_xyz, 1.0])
     affine[:3, 3] = origin
@@ -56,17 +58,18 @@ def make_run(
     phases: tuple[Phase, ...] = (Phase.ARTERIAL, Phase.PORTAL_VENOUS),
     version: str = "0.1.0",
     seed: int = 0,
+    liver: bool = True,
 ) -> Run:
     """Write a run folder of an ellipsoid liver with `lesions` balls in it; everything is known exactly."""
     size = np.array(shape)
     rng = np.random.default_rng(seed)
-    liver = ball(shape, size * 0.5, size * 0.42)
+    inside_liver = ball(shape, size * 0.5, size * 0.42) & liver
     labels = np.zeros(shape, dtype=np.uint16)
     records: list[Lesion] = []
     for number in range(1, lesions + 1):
         angle = 2 * np.pi * number / max(lesions, 1)
         centre = size * (0.5 + 0.24 * np.array([np.cos(3 * angle), np.sin(angle), np.cos(angle)]) * [0.6, 1, 1])
-        mask = ball(shape, centre.round(), np.maximum(size * 0.06, 1.01)) & liver & (labels == 0)
+        mask = ball(shape, centre.round(), np.maximum(size * 0.06, 1.01)) & inside_liver & (labels == 0)
         labels[mask] = number
         inside = np.argwhere(mask)
         here = inside.mean(0)[::-1] @ affine[:3, :3].T + affine[:3, 3]
@@ -84,8 +87,8 @@ def make_run(
                 mean_hu={phases[-1]: 55.0 + number},
             )
         )
-    probability = np.where(labels > 0, 0.9, np.where(liver, 0.05, 0.0)).astype(np.float32)
-    hu = np.where(liver, 105, -90) - 45 * (labels > 0)
+    probability = np.where(labels > 0, 0.9, np.where(inside_liver, 0.05, 0.0)).astype(np.float32)
+    hu = np.where(inside_liver, 105, -90) - 45 * (labels > 0)
     volumes = {
         phase: Volume((hu + rng.normal(0, 8, shape)).astype(np.int16), affine, Source(f"{phase} series", "phantom"))
         for phase in phases
@@ -108,20 +111,18 @@ def make_run(
                 spacing_mm=volume.spacing_mm,
                 confidence=1.0,
                 reason="given by the user",
-                liver_ml=float(liver.sum() * volume.voxel_ml),
+                liver_ml=float(inside_liver.sum() * volume.voxel_ml),
                 liver_hu=105.0,
             )
             for phase, volume in volumes.items()
         },
         clinical={},
-        liver_ml=float(liver.sum() * study.volumes[study.reference_phase].voxel_ml),
+        liver_ml=float(inside_liver.sum() * study.volumes[study.reference_phase].voxel_ml),
         lesions=records,
     )
-    folder.mkdir(parents=True)
-    (folder / "findings.json").write_text(findings.model_dump_json(indent=2), encoding="utf-8")
-    write_seg_nrrd(folder / "segmentation.seg.nrrd", segment_layers(liver, labels, records), affine, records)
-    write_nrrd(folder / "lesion_probability.nrrd", probability, affine)
-    return Run(folder, study, findings, liver, labels, probability)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    write_run(Analysis(findings, affine, inside_liver, labels, probability), study, folder, overwrite=True)
+    return Run(folder, study, findings, inside_liver, labels, probability)
 
 
 def add_volumes(scene: Any, run: Run) -> dict[Phase, Any]:
