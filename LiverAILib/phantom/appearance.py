@@ -1,8 +1,9 @@
 """How each lesion type looks in each phase: HU as a function of place in the lesion.
 
-HU = value without contrast + rise. Without contrast a lesion keeps its own value, so in a fatty liver it may look bright.
-The behaviour follows the textbook descriptions that LI-RADS v2018 (HCC: arterial hyperenhancement, washout, capsule; LR-M:
-rim, delayed central) and reviews of FNH, haemangioma and abscess give; rates of atypical looks are in `ATYPICAL`.
+HU = value without contrast + rise. Without contrast a lesion keeps its own value, so in a fatty liver it may look
+bright. The behaviour follows the textbook: LI-RADS v2018 for HCC (arterial hyperenhancement, washout, capsule) and for
+cholangiocarcinoma (LR-M: rim, delayed centre), and the usual descriptions of the others (peripheral nodular filling of
+haemangioma, scar of FNH, target of metastasis, double target of abscess). `ATYPICAL` holds the rates of other looks.
 """
 
 from __future__ import annotations

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-Array = npt.NDArray[np.float32]
+Array = npt.NDArray[Any]  # float32 by convention
 Vector = npt.NDArray[np.float64]
 
 
@@ -35,6 +36,11 @@ class Field:
     def points(self) -> tuple[Array, Array, Array]:
         """Broadcastable (z, y, x) coordinates of the grid points."""
         return grid_points(self.origin, self.step, self.values.shape)
+
+    def axes(self) -> tuple[Vector, Vector, Vector]:
+        """Coordinates (z, y, x) of the grid's planes, rows and columns."""
+        z, y, x = (self.origin[a] + self.step * np.arange(self.values.shape[a]) for a in range(3))
+        return z, y, x
 
     def at(self, points: npt.ArrayLike) -> Vector:
         """Trilinear values at points (..., 3), the edge value outside."""
@@ -126,10 +132,10 @@ def noise_field(
     return Field(origin, step, smooth_noise(rng, shape.tolist(), scale_mm / step / 2.5))
 
 
-def ellipsoid(points: Sequence[Array], centre: Sequence[float], radii: Sequence[float]) -> Array:
+def ellipsoid(points: Sequence[Array], centre: npt.ArrayLike, radii: npt.ArrayLike) -> Array:
     """Approximate signed distance to an ellipsoid along the axes (first order exact at its surface)."""
-    z, y, x = ((p - np.float32(c)) for p, c in zip(points, centre, strict=True))
-    rz, ry, rx = (np.float32(r) for r in radii)
+    z, y, x = ((p - np.float32(c)) for p, c in zip(points, np.asarray(centre), strict=True))
+    rz, ry, rx = (np.float32(r) for r in np.asarray(radii))
     k0 = np.sqrt((z / rz) ** 2 + (y / ry) ** 2 + (x / rx) ** 2)
     k1 = np.sqrt((z / rz**2) ** 2 + (y / ry**2) ** 2 + (x / rx**2) ** 2)
     return np.asarray(k0 * (k0 - 1) / np.maximum(k1, 1e-6) + np.where(k0 < 1e-4, -min(rz, ry, rx), 0), dtype=np.float32)

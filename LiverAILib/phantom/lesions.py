@@ -135,9 +135,9 @@ def _make(
     lump = LOBULATION[kind] * float(rng.uniform(0.5, 1.3))
     radial = np.asarray(radial * (1 + lump * lobes), np.float32)
     distance = np.asarray((radial - 1) * np.float32(radius * ratios.mean()), np.float32)
-    liver_here = sample(shape.liver, *_axes(box))
-    room_here = sample(shape.room, *_axes(box))
-    gall_here = sample(shape.gallbladder, *_axes(box))
+    liver_here = sample(shape.liver, *box.axes())
+    room_here = sample(shape.room, *box.axes())
+    gall_here = sample(shape.gallbladder, *box.axes())
     bulging = kind is not L.ICC and rng.random() < 0.6
     limit = union(liver_here, distance + 1.0, 3) if bulging else liver_here
     limit = intersect(limit, np.maximum(room_here + 1.0, 1.0 - gall_here))
@@ -204,17 +204,12 @@ def _texture(rng: np.random.Generator, box: Field, scale_mm: float) -> Array:
     """Unit-variance noise over a lesion's box, made on a coarser grid where its scale allows."""
     if scale_mm / box.step < 4:
         return smooth_noise(rng, box.values.shape, scale_mm / box.step / 2.5)
-    return sample(noise_field(rng, box.origin, box.upper, scale_mm), *_axes(box))
+    return sample(noise_field(rng, box.origin, box.upper, scale_mm), *box.axes())
 
 
 def _rotation(rng: np.random.Generator) -> Vector:
     q, r = np.linalg.qr(rng.standard_normal((3, 3)))
     return np.asarray(q * np.sign(np.diag(r)))
-
-
-def _axes(grid: Field) -> tuple[Vector, Vector, Vector]:
-    z, y, x = (grid.origin[a] + grid.step * np.arange(grid.values.shape[a]) for a in range(3))
-    return z, y, x
 
 
 def add_lesions(scene: Scene, lesions: list[PlacedLesion], rng: np.random.Generator) -> None:
@@ -252,7 +247,7 @@ def add_mimics(
         kind = "focal_sparing" if patient.fatty else "focal_fat"
         change = float(rng.uniform(10, 24)) if patient.fatty else -float(rng.uniform(12, 28))
         near_gall = np.argwhere(
-            (liver.values < -2) & (liver.values > -16) & (sample(shape.gallbladder, *_axes(liver)) < 22)
+            (liver.values < -2) & (liver.values > -16) & (sample(shape.gallbladder, *liver.axes()) < 22)
         )
         anywhere = np.argwhere((liver.values < -1) & (liver.values > -10))
         pool = near_gall if len(near_gall) and rng.random() < 0.7 else anywhere

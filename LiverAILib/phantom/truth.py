@@ -38,7 +38,7 @@ class MimicTruth(BaseModel):
 
 
 class LiverTruth(BaseModel):
-    """State of the liver. volume_ml is that of the liver mask (lesions included) by phase, where it is in the volume."""
+    """State of the liver. volume_ml: the liver mask (lesions included) in each phase's volume."""
 
     model_config = ConfigDict(frozen=True)
 

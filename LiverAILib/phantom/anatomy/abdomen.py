@@ -8,7 +8,6 @@ from LiverAILib.phantom.anatomy.frame import Frame
 from LiverAILib.phantom.anatomy.torso import TorsoShape, cavity, dome, tubes
 from LiverAILib.phantom.fields import (
     Array,
-    Field,
     ellipsoid,
     intersect,
     noise_field,
@@ -30,7 +29,7 @@ def add_kidneys(scene: Scene, frame: Frame, rng: np.random.Generator) -> None:
     """Both kidneys with cortex, medulla, sinus fat and pelvis; a simple cyst now and then. Adrenals above them."""
     for side in (-1.0, 1.0):
         cz = (-66 if side < 0 else -52) + rng.normal(0, 7)
-        centre = np.array([cz, 20 + rng.normal(0, 3), side * (62 + rng.normal(0, 3))])
+        centre = np.array([cz, -9 + rng.normal(0, 4), side * (66 + rng.normal(0, 3))])
         size = rng.normal(1, 0.07)
         grid, q = frame.box(centre - 70, centre + 70, 2.5, margin=2)
         z, y, x = q
@@ -38,10 +37,10 @@ def add_kidneys(scene: Scene, frame: Frame, rng: np.random.Generator) -> None:
         lean = y - 0.18 * (-(z - centre[0])) * 0.7
         u = (z, lean, tilt)
         outer = ellipsoid(u, centre, np.array([54, 27, 26]) * size)
-        hilum = ellipsoid(u, centre + [0, -12, -side * 20], np.array([26, 14, 17]) * size)
-        bumps = sample(noise_field(rng, grid.origin, grid.upper, 22.0), *_axes(grid))
+        hilum = ellipsoid(u, np.add(centre, [0, -12, -side * 20]), np.array([26, 14, 17]) * size)
+        bumps = sample(noise_field(rng, grid.origin, grid.upper, 22.0), *grid.axes())
         kidney = np.asarray(subtract(outer, hilum, 8) + 0.9 * bumps, np.float32)
-        sinus = ellipsoid(u, centre + [0, -4, -side * 10], np.array([30, 11, 13]) * size)
+        sinus = ellipsoid(u, np.add(centre, [0, -4, -side * 10]), np.array([30, 11, 13]) * size)
         pyramids = np.asarray(
             np.maximum(kidney + 6.5 + 2.2 * np.sin(z / 4.2) * np.cos((y + x) / 5.0), -sinus), np.float32
         )
@@ -50,7 +49,9 @@ def add_kidneys(scene: Scene, frame: Frame, rng: np.random.Generator) -> None:
         scene.items.append(Solid(grid.like(pyramids), (Layer("renal_medulla", Tissue.KIDNEY),)))
         inside = grid.like(np.asarray(np.maximum(sinus, kidney), np.float32))
         scene.items.append(Solid(inside, (Layer("fat", Tissue.FAT),)))
-        pelvis = ellipsoid(u, centre + [-4, -6, -side * 14], np.array([12, 4.5, 9]) * size * rng.uniform(0.6, 1.3))
+        pelvis = ellipsoid(
+            u, np.add(centre, [-4, -6, -side * 14]), np.array([12, 4.5, 9]) * size * rng.uniform(0.6, 1.3)
+        )
         scene.items.append(Solid(grid.like(pelvis), (Layer("renal_pelvis", Tissue.OTHER),)))
         if rng.random() < 0.2:
             _kidney_cyst(scene, frame, centre, side, rng)
@@ -59,15 +60,15 @@ def add_kidneys(scene: Scene, frame: Frame, rng: np.random.Generator) -> None:
 
 def _kidney_cyst(scene: Scene, frame: Frame, centre: Array, side: float, rng: np.random.Generator) -> None:
     r = float(rng.uniform(4, 22))
-    at = centre + [rng.uniform(-35, 35), rng.uniform(0, 15), side * (14 + 0.5 * r)]
+    at = np.add(centre, [rng.uniform(-35, 35), rng.uniform(0, 15), side * (14 + 0.5 * r)])
     grid, q = frame.box(at - r, at + r, 1.5, margin=4)
     scene.items.append(Solid(grid.like(ellipsoid(q, at, (r, r, r))), (Layer(float(rng.normal(6, 4)), Tissue.OTHER),)))
 
 
 def _adrenal(scene: Scene, frame: Frame, kidney: Array, side: float, rng: np.random.Generator) -> None:
-    top = kidney + [44, -22, -side * 24]
+    top = np.add(kidney, [44, -22, -side * 24])
     for dy, dx in ((20, -7), (20, 7)):
-        limb = smooth_curve([top + [4, -8, 0], top + [0, 0, 0], top + [-8, dy, dx]], 4)
+        limb = smooth_curve([np.add(top, [4, -8, 0]), np.add(top, [0, 0, 0]), np.add(top, [-8, dy, dx])], 4)
         tubes(scene, frame.to_patient(limb), float(rng.uniform(1.8, 3)), "adrenal", Tissue.ADRENAL)
 
 
@@ -75,20 +76,19 @@ def add_spleen(scene: Scene, frame: Frame, shape: TorsoShape, rng: np.random.Gen
     """The spleen under the left dome, moulded by the wall; `enlarged` in portal hypertension."""
     grow = rng.uniform(1.15, 1.5) if enlarged else np.clip(rng.normal(1.0, 0.1), 0.75, 1.25)
     grid, q = frame.box((-110, -90, 30), (110, 60, 150), 3.0)
-    z, y, x = q
     centre = np.array([8 + rng.normal(0, 8), 6 + rng.normal(0, 5), 106.0])
-    spleen = ellipsoid(q, centre, np.array([54, 52, 36]) * grow)
-    hollow = ellipsoid(q, centre + [4, -26, -36], (62, 40, 34))
+    spleen = ellipsoid(q, centre, np.array([54, 54, 42]) * grow)
+    hollow = ellipsoid(q, np.add(centre, [2, -30, -44]), (60, 42, 34))
     spleen = subtract(spleen, hollow, 10)
     spleen = intersect(spleen, cavity(q, shape) + np.float32(rng.uniform(3, 6)), 6)
     spleen = intersect(spleen, dome(q, shape) + 4, 6)
-    bumps = sample(noise_field(rng, grid.origin, grid.upper, 38.0), *_axes(grid))
+    bumps = sample(noise_field(rng, grid.origin, grid.upper, 38.0), *grid.axes())
     solid = grid.like(np.asarray(spleen + 2.4 * bumps, np.float32)).crop(below=5)
     mottled = noise_field(rng, solid.origin, solid.upper, 14.0)
     layer = Layer("spleen", Tissue.SPLEEN, texture=mottled, texture_hu=3.0)
     scene.items.append(Solid(solid, (layer,)))
     if rng.random() < 0.12:
-        at = centre + [rng.uniform(-40, 20), -10, -34]
+        at = np.add(centre, [rng.uniform(-40, 20), -10, -34])
         grid, q = frame.box(at - 10, at + 10, 2.0, margin=3)
         r = float(rng.uniform(4, 8))
         scene.items.append(Solid(grid.like(ellipsoid(q, at, (r, r, r))), (Layer("spleen", Tissue.OTHER),)))
@@ -121,7 +121,7 @@ def add_stomach(
     low, high = line.min(axis=0) - 44, line.max(axis=0) + 44
     grid, q = frame.box(low, high, 3.0, margin=2)
     outer = polyline(q, line, radii)
-    bumps = sample(noise_field(rng, grid.origin, grid.upper, 26.0), *_axes(grid))
+    bumps = sample(noise_field(rng, grid.origin, grid.upper, 26.0), *grid.axes())
     outer = np.asarray(outer + 3.0 * bumps, np.float32)
     outer = intersect(outer, cavity(q, shape) + 5, 6)
     outer = intersect(outer, dome(q, shape) + 5, 6)
@@ -155,7 +155,7 @@ def add_pancreas(scene: Scene, frame: Frame, rng: np.random.Generator) -> None:
     curve = smooth_curve(nodes, 4)
     grid, q = frame.box((-90, -90, -50), (30, 20, 100), 2.5, margin=4)
     body = polyline(q, curve[:, :3], curve[:, 3] * size)
-    lobules = sample(noise_field(rng, grid.origin, grid.upper, 7.0), *_axes(grid))
+    lobules = sample(noise_field(rng, grid.origin, grid.upper, 7.0), *grid.axes())
     body = np.asarray(body + 1.8 * lobules, np.float32)
     marbling = noise_field(rng, grid.origin, grid.upper, 5.0)
     layer = Layer("pancreas", Tissue.PANCREAS, texture=marbling, texture_hu=float(rng.uniform(4, 22)))
@@ -172,16 +172,20 @@ def add_gut(scene: Scene, frame: Frame, shape: TorsoShape, rng: np.random.Genera
     down = rng.uniform(-25, 12)
     for part in colon:
         nodes = np.asarray(part, dtype=float) + rng.normal(0, 7, (len(part), 3)) + [down, 0, 0]
-        _bowel(scene, frame, shape, nodes, float(rng.uniform(14, 24)), rng, stool=True)
+        _bowel(scene, frame, shape, nodes, float(rng.uniform(13, 25)), rng, stool=True)
     loop = [[-42, -62, -38], [-48, -40, -46], [-84, -34, -44], [-104, -38, -22], [-96, -40, 18], [-76, -52, 36]]
     _bowel(scene, frame, shape, np.asarray(loop, float) + rng.normal(0, 4, (6, 3)), 10.0, rng, stool=False)
-    for _ in range(16):
-        at = np.array([rng.uniform(-225, -52), rng.uniform(-118, -48), rng.uniform(-70, 88)])
-        if at[0] > -90 and at[2] < 20:
+    loops = int(rng.integers(26, 52))
+    for i in range(loops):
+        if i % 3 == 0:  # jejunum, high on the left
+            at = np.array([rng.uniform(-95, -25), rng.uniform(-118, -50), rng.uniform(15, 95)])
+        else:
+            at = np.array([rng.uniform(-225, -58), rng.uniform(-122, -48), rng.uniform(-75, 88)])
+        if at[0] > -75 and at[2] < 0:
             continue
         nodes = at + np.cumsum(rng.normal(0, 16, (5, 3)) * [0.8, 0.9, 1.3], axis=0)
-        nodes[:, 0] = np.minimum(nodes[:, 0], -48)
-        _bowel(scene, frame, shape, nodes, float(rng.uniform(8, 13)), rng, stool=False)
+        nodes[:, 0] = np.minimum(nodes[:, 0], -22 if at[2] > 10 else -52)
+        _bowel(scene, frame, shape, nodes, float(rng.uniform(8, 14)), rng, stool=False)
 
 
 def _bowel(
@@ -232,7 +236,7 @@ def add_great_vessels(scene: Scene, frame: Frame, rng: np.random.Generator, age:
     for side, name in ((-1.0, "aorta"), (1.0, "aorta"), (-1.0, "vena_cava_high"), (1.0, "vena_cava_high")):
         y = -30 if name == "aorta" else -34
         start = [-42, y, 10 if name == "aorta" else -20]
-        line = smooth_curve([start, [-46, -12, side * 28], [-56, 6, side * 46]], 5)
+        line = smooth_curve(np.array([start, [-46, -14, side * 28], [-56, -8, side * 46]], dtype=float), 5)
         radius, label = (2.6, Tissue.ARTERY) if name == "aorta" else (4.6, Tissue.VENA_CAVA)
         tubes(scene, frame.to_patient(line), radius, name, label)
     arteries = {
@@ -254,8 +258,8 @@ def add_great_vessels(scene: Scene, frame: Frame, rng: np.random.Generator, age:
 
 def _mesentery(scene: Scene, frame: Frame, rng: np.random.Generator) -> None:
     """Small vessels in the fat of the mesentery."""
-    for _ in range(30):
-        a = np.array([rng.uniform(-220, -40), rng.uniform(-90, -55), rng.uniform(-30, 40)])
+    for _ in range(70):
+        a = np.array([rng.uniform(-220, -10), rng.uniform(-100, -50), rng.uniform(-40, 70)])
         b = a + rng.normal(0, 18, 3)
         r = float(rng.uniform(0.8, 2.2))
         kind, label = ("portal_vein", Tissue.PORTAL_VEIN) if rng.random() < 0.6 else ("aorta", Tissue.ARTERY)
@@ -267,8 +271,3 @@ def _mesentery(scene: Scene, frame: Frame, rng: np.random.Generator) -> None:
             label,
             over=(Tissue.FAT,),
         )
-
-
-def _axes(grid: Field) -> tuple[Array, Array, Array]:
-    z, y, x = (grid.origin[a] + grid.step * np.arange(grid.values.shape[a]) for a in range(3))
-    return z, y, x

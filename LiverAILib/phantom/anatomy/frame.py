@@ -1,12 +1,11 @@
 """From the standard body to one patient's: size, proportions and a smooth deformation.
 
-Anatomy is written in standard coordinates: millimetres (z, y, x) with the origin in the vertebral body at the level of the
-porta hepatis, in a body 330 mm wide and 230 mm deep.
+Anatomy is written in standard coordinates: millimetres (z, y, x) with the origin in the vertebral body at the level of
+the porta hepatis, in a body 330 mm wide and 230 mm deep.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +49,7 @@ class Frame:
         return p
 
     def box(
-        self, low: Sequence[float], high: Sequence[float], step: float, margin: float = 14.0
+        self, low: npt.ArrayLike, high: npt.ArrayLike, step: float, margin: float = 14.0
     ) -> tuple[Field, tuple[Array, Array, Array]]:
         """A grid around a box of standard space, and the standard coordinates (z, y, x) of its points."""
         lower = np.asarray(low) * self.scale - margin

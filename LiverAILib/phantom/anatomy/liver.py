@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from LiverAILib.phantom.anatomy.abdomen import VENA_CAVA
 from LiverAILib.phantom.anatomy.frame import Frame
 from LiverAILib.phantom.anatomy.torso import TorsoShape, cavity, dome
 from LiverAILib.phantom.fields import (
@@ -21,7 +20,7 @@ from LiverAILib.phantom.fields import (
     subtract,
     union,
 )
-from LiverAILib.phantom.model import Layer, Patch, Scene, Solid
+from LiverAILib.phantom.model import Layer, Scene, Solid
 from LiverAILib.phantom.options import Tissue
 from LiverAILib.phantom.patient import Patient
 
@@ -45,7 +44,7 @@ def draw_liver(
     right_size = rng.normal(0.97, 0.06) * (rng.uniform(0.84, 0.96) if cirrhotic else 1.0)
     tail = rng.uniform(78, 118) * right_size
     lengths = np.where(z < 5, tail, 102).astype(np.float32)
-    right = ellipsoid(((z - 5) / lengths * 100, y, x), (0, -48, -60), (100, 88, 84 * right_size))
+    right = ellipsoid(((z - 5) / lengths * 100, y, x), (0, -50, -62), (108, 100, 92 * right_size))
     left_reach = rng.uniform(45, 108) * (1.1 if cirrhotic else 1.0)
     left = ellipsoid(
         (z - 0.12 * (x - 5), y - 0.12 * (x - 5), x),
@@ -65,32 +64,30 @@ def draw_liver(
     porta = polyline(q, [(-14, -58, -16), (-6, -56, -34), (0, -54, -46)], [11, 8, 4])
     liver = subtract(liver, porta, 6)
     slope = rng.normal(0.12, 0.08)
-    cleft = np.abs(x - 4 - rng.normal(0, 5) - slope * (y + 110)) - np.clip((26 - z) / 22, 0.0, 2.4) * rng.uniform(
-        0.5, 1.4
+    cleft = np.abs(x - 4 - rng.normal(0, 5) - slope * (y + 110)) - np.clip((26 - z) / 22, 0.0, 1.9) * rng.uniform(
+        0.4, 1.3
     )
-    cleft = np.maximum(cleft, np.maximum(z - 22, y + 72))
+    cleft = np.maximum(cleft, np.maximum(z - 22, y + 84))
     liver = subtract(liver, np.asarray(cleft, np.float32), 4)
     ligament = np.abs((y + 62) * 0.85 + (x - 6) * 0.5) - rng.uniform(0.8, 2.0)
     ligament = np.maximum(ligament, np.maximum(np.abs(z - 16) - 26, np.maximum(-16 - x, x - 40)))
     liver = subtract(liver, np.asarray(ligament, np.float32), 4)
 
-    cava = np.asarray(VENA_CAVA, dtype=float)
-    liver = subtract(liver, polyline(q, smooth_curve(cava, 4), np.full(4 * (len(cava) - 1) + 1, 10.5)), 3)
-    liver = subtract(liver, ellipsoid(q, (-68, 20, -62), (60, 32, 32)), 10)
+    liver = subtract(liver, ellipsoid(q, (-68, -4, -64), (58, 32, 32)), 10)
     line, radii = stomach
     liver = subtract(liver, np.asarray(polyline(q, line[::2], radii[::2]) - 1, np.float32), 8)
-    bumps = sample(noise_field(rng, grid.origin, grid.upper, 48.0), *_axes(grid))
+    bumps = sample(noise_field(rng, grid.origin, grid.upper, 48.0), *grid.axes())
     liver = liver + np.float32(rng.uniform(2.0, 5.0)) * bumps
     if cirrhotic:
-        nodules = sample(noise_field(rng, grid.origin, grid.upper, float(rng.uniform(9, 16)), 3.0), *_axes(grid))
+        nodules = sample(noise_field(rng, grid.origin, grid.upper, float(rng.uniform(9, 16)), 3.0), *grid.axes())
         liver = liver + np.float32(rng.uniform(0.8, 2.2)) * nodules
-    gap = np.float32(rng.uniform(3, 9))
-    room = intersect(dome(q, shape) + np.float32(rng.uniform(2.6, 4)), cavity(q, shape) + gap, 8)
+    gap = np.float32(rng.uniform(0.3, 3.5))
+    room = intersect(dome(q, shape) + np.float32(rng.uniform(1.6, 2.6)), cavity(q, shape) + gap, 5)
     if patient.ascites:
         room = room + np.float32(rng.uniform(4, 14))
-    gall = _gallbladder(frame, grid, q, rng)
+    gall = _gallbladder(grid, q, rng)
     liver = subtract(liver, gall - 0.8, 4)
-    liver = intersect(np.asarray(liver, np.float32), room, 8)
+    liver = intersect(np.asarray(liver, np.float32), room, 4)
     return LiverShape(_main_part(grid.like(liver)), grid.like(gall), grid.like(room))
 
 
@@ -107,12 +104,13 @@ def _main_part(liver: Field) -> Field:
     return liver.crop(margin=4, below=6)
 
 
-def _gallbladder(frame: Frame, grid: Field, q: tuple[Array, Array, Array], rng: np.random.Generator) -> Array:
+def _gallbladder(grid: Field, q: tuple[Array, Array, Array], rng: np.random.Generator) -> Array:
     if rng.random() < 0.14:  # taken out
         return np.full(grid.values.shape, 90, np.float32)
     size = rng.uniform(0.55, 1.2)
     bottom = np.array([-66, -100, -52]) + rng.normal(0, 6, 3)
-    line = smooth_curve([[-20, -66, -34], (bottom + [-30, -76, -42]) / 2 + [2, 4, 0], bottom], 3)
+    neck, body = np.array([-20.0, -66, -34]), np.add(bottom, [-26, -68, -42]) / 2
+    line = smooth_curve(np.stack([neck, body, bottom]), 3)
     return polyline(q, line, np.interp(np.linspace(0, 1, len(line)), [0, 0.4, 1], [4, 10, 14]) * size)
 
 
@@ -122,11 +120,11 @@ def add_liver(scene: Scene, liver: LiverShape, patient: Patient, rng: np.random.
     if patient.ascites:
         wide = float(rng.uniform(5, 16))
         water = intersect(liver.room.values - np.float32(wide), np.float32(-1) * (liver.room.values * 0 + 90), 0)
-        near = sample(solid, *_axes(liver.room)) - np.float32(wide)
+        near = sample(solid, *liver.room.axes()) - np.float32(wide)
         fluid = liver.room.like(intersect(near, water))
         scene.items.append(Solid(fluid, (Layer(float(rng.uniform(2, 14)), Tissue.FLUID),), over=(Tissue.FAT,)))
     coarse = noise_field(rng, solid.origin, solid.upper, 45.0, 6.0)
-    fine = sample(noise_field(rng, solid.origin, solid.upper, 9.0, 3.0), *_axes(coarse))
+    fine = sample(noise_field(rng, solid.origin, solid.upper, 9.0, 3.0), *coarse.axes())
     gain = 1.6 if patient.cirrhotic else 0.7
     texture = coarse.like(coarse.values * np.float32(rng.uniform(0.8, 2.5)) + np.float32(gain) * fine)
     scene.items.append(Solid(solid, (Layer("liver", Tissue.LIVER, texture=texture, texture_hu=1.0),)))
@@ -153,11 +151,3 @@ def liver_points(liver: Field, rng: np.random.Generator, count: int, depth_mm: f
         return np.zeros((0, 3), np.float32)
     picked = index[rng.integers(0, len(index), count)] + rng.uniform(-0.5, 0.5, (count, 3))
     return np.asarray(liver.origin + liver.step * picked, np.float32)
-
-
-def _axes(grid: Field) -> tuple[Array, Array, Array]:
-    z, y, x = (grid.origin[a] + grid.step * np.arange(grid.values.shape[a]) for a in range(3))
-    return z, y, x
-
-
-__all__ = ["LiverShape", "Patch", "add_liver", "draw_liver", "liver_points"]

@@ -15,6 +15,7 @@ from LiverAILib.phantom.fields import (
     intersect,
     noise_field,
     polyline,
+    sample,
     smooth_curve,
     subtract,
     union,
@@ -43,7 +44,7 @@ class TorsoShape:
     def draw(rng: np.random.Generator) -> TorsoShape:
         """Draw the trunk of one patient."""
         return TorsoShape(
-            wall_mm=float(rng.uniform(9, 15)),
+            wall_mm=float(rng.uniform(7, 12)),
             fat_mm=float(np.clip(rng.lognormal(2.5, 0.5), 4, 42)),
             belly=float(rng.uniform(0, 1)),
             dome_top_mm=float(rng.normal(92, 7)),
@@ -71,7 +72,7 @@ def back(q: tuple[Array, Array, Array], shape: TorsoShape) -> Array:
     z, y, x = q
     ys = y - shape.spine_y(z)
     column = np.sqrt(x**2 + (ys + 2) ** 2) - 25
-    erector = _oval(np.abs(x) - 34, ys - 46, 36, 25)
+    erector = _oval(np.abs(x) - 32, ys - 38, 34, 19)
     psoas_width = np.clip((-z - 5) / 90, 0, 1) * 20
     psoas = np.sqrt((np.abs(x) - 36) ** 2 + (ys - 2) ** 2) - psoas_width
     psoas = np.where(psoas_width > 2, psoas, 50)
@@ -92,7 +93,7 @@ def dome(q: tuple[Array, Array, Array], shape: TorsoShape) -> Array:
     """Distance to the space under the diaphragm: two domes whose sides run down to the wall."""
     z, y, x = q
     distances = []
-    for cx, cy, top, a, b in ((-63, -50, shape.dome_top_mm, 77, 88), (66, -42, shape.left_dome_mm, 72, 82)):
+    for cx, cy, top, a, b in ((-63, -50, shape.dome_top_mm, 80, 93), (66, -42, shape.left_dome_mm, 74, 86)):
         height = 102.0
         centre = top - height
         up = np.maximum(z - centre, 0) / height
@@ -123,7 +124,7 @@ def add_lungs_and_heart(scene: Scene, frame: Frame, shape: TorsoShape, rng: np.r
     under = grid.like(dome(q, shape))
     layers = (
         Layer("muscle", Tissue.MUSCLE),
-        Layer("fat", Tissue.FAT, float(rng.uniform(1.5, 3)), fat_texture, 8),
+        Layer("fat", Tissue.FAT, 2.0, fat_texture, 8),
     )
     scene.items.append(Solid(under, layers))
 
@@ -141,8 +142,10 @@ def _lung_vessels(scene: Scene, frame: Frame, rng: np.random.Generator) -> None:
             end.append(b)
             radii.append((r, r * 0.6))
     r = np.asarray(radii, dtype=np.float32) * rng.uniform(0.7, 1.2)
-    a, b = frame.to_patient(np.asarray(start)), frame.to_patient(np.asarray(end))
-    scene.items.append(Tubes(_f32(a), _f32(b), r[:, 0], r[:, 1], "heart_blood", Tissue.LUNG, True, (Tissue.LUNG,)))
+    first, last = frame.to_patient(np.asarray(start)), frame.to_patient(np.asarray(end))
+    scene.items.append(
+        Tubes(_f32(first), _f32(last), r[:, 0], r[:, 1], "heart_blood", Tissue.LUNG, True, (Tissue.LUNG,))
+    )
 
 
 def _heart(scene: Scene, frame: Frame, shape: TorsoShape, rng: np.random.Generator) -> None:
@@ -165,40 +168,34 @@ def add_wall(scene: Scene, frame: Frame, shape: TorsoShape, rng: np.random.Gener
     grid, q = frame.box((-330, -235, -250), (320, 150, 250), 4.0)
     z, y, x = q
     inner = cavity(q, shape)
-    scene.items.append(Solid(grid.like(-inner), (Layer("fat", Tissue.FAT, 0.5),), moving=False))
+    scene.items.append(Solid(grid.like(-inner), (Layer("fat", Tissue.FAT),), moving=False))
     ring = cavity_ring(q)
     ys = y - shape.spine_y(z)
-    erector = union(_oval(np.abs(x) - 34, ys - 44, 34, 23), _oval(x, ys - 30, 30, 26), 8)
+    erector = union(_oval(np.abs(x) - 32, ys - 36, 36, 19), _oval(x, ys - 28, 40, 25), 8)
     wall = noise_field(rng, grid.origin, grid.upper, 50.0, 12.0)
     uneven = np.asarray(ring - shape.wall_mm, np.float32)
-    muscle = union(subtract(uneven, inner + 1.0), erector, 4)
+    muscle = union(subtract(uneven, inner + 0.3), erector, 4)
     muscle = intersect(muscle, union(uneven, erector + 0, 8))
     streaks = noise_field(rng, grid.origin, grid.upper, 7.0, 3.5)
-    flesh = Layer("muscle", Tissue.MUSCLE, texture=streaks, texture_hu=float(rng.uniform(5, 22)))
+    flesh = Layer("muscle", Tissue.MUSCLE, texture=streaks, texture_hu=float(rng.uniform(3, 13)))
     scene.items.append(Solid(grid.like(muscle), (flesh,), moving=False))
-    _fat_planes(scene, frame, shape, ring, grid)
-    hull = union(uneven, _oval(x, ys - 30, 66, 40), 14)
-    thick = shape.fat_mm * (1 + 0.35 * np.clip((y + 20) / 80, -1, 1) * np.minimum(np.abs(x) / 60, 1))
+    _fat_planes(scene, shape, ring, grid)
+    hull = union(uneven, _oval(x, ys - 24, 78, 35), 30)
+    thick = np.float32(shape.fat_mm) * (1 + 0.35 * np.clip((y + 20) / 80, -1, 1) * np.minimum(np.abs(x) / 60, 1))
     thick = thick * (1 + shape.belly * np.clip((-y - 90) / 60, 0, 1) * np.clip((-z + 30) / 90, 0, 1.2))
     rough = noise_field(rng, grid.origin, grid.upper, 60.0, 12.0)
-    thick = thick + _on(rough, grid) * 0.16 * shape.fat_mm + _on(wall, grid) * 1.0
+    thick = thick + sample(rough, *grid.axes()) * 0.16 * shape.fat_mm + sample(wall, *grid.axes()) * 1.0
     body = np.asarray(hull - np.maximum(thick, 2.5), np.float32)
-    skin = (Layer(-15.0, Tissue.FAT, -float(rng.uniform(1.4, 2.2))), Layer(-1000.0, Tissue.AIR))
+    skin = (Layer(15.0, Tissue.FAT, -float(rng.uniform(1.6, 2.6))), Layer(-1000.0, Tissue.AIR))
     _spine(scene, frame, shape, rng)
     _ribs(scene, frame, shape, rng)
     scene.items.append(Solid(grid.like(-body), skin, moving=False))
 
 
-def _on(field: Field, grid: Field) -> Array:
-    from LiverAILib.phantom.fields import sample
-
-    return sample(field, *(grid.origin[a] + grid.step * np.arange(grid.values.shape[a]) for a in range(3)))
-
-
-def _fat_planes(scene: Scene, frame: Frame, shape: TorsoShape, ring: Array, grid: Field) -> None:
+def _fat_planes(scene: Scene, shape: TorsoShape, ring: Array, grid: Field) -> None:
     """Thin fat between the layers of the abdominal wall."""
     middle = np.abs(ring - shape.wall_mm * 0.55) - 0.9
-    layer = Layer(-35.0, Tissue.MUSCLE)
+    layer = Layer(-20.0, Tissue.MUSCLE)
     scene.items.append(Solid(grid.like(middle), (layer,), moving=False, over=(Tissue.MUSCLE,)))
 
 
@@ -211,7 +208,7 @@ def _spine(scene: Scene, frame: Frame, shape: TorsoShape, rng: np.random.Generat
     body = _oval(x, np.maximum(y, -40), 23, 17) + np.asarray(waist, np.float32)
     disc = np.asarray(np.abs(turn) - VERTEBRA_MM / 2 + 4.2, np.float32)  # > 0 in a disc
     ring = _oval(x, y - 26, 16, 15)
-    spinous = np.maximum(np.abs(x) - 3.2, np.maximum(np.abs(y - 50 + turn * 0.2) - 14, np.abs(turn + 3) - 9))
+    spinous = np.maximum(np.abs(x) - 3.0, np.maximum(np.abs(y - 44 + turn * 0.2) - 10, np.abs(turn + 3) - 9))
     across = np.sqrt((y - 27) ** 2 + (turn - 5) ** 2) - 5
     across = np.maximum(across, np.abs(x) - 36)
     arch = intersect(ring, np.asarray(np.abs(turn) - 11, np.float32))
@@ -235,7 +232,7 @@ def rib_line(index: int, side: float, shape: TorsoShape) -> tuple[Vector, float]
     a, b, yc, n = CAVITY
     top = -2.0 + (12 - index) * 28.0
     reach = {12: 0.38, 11: 0.5, 10: 0.72}.get(index, 0.93)
-    drop = {12: 55, 11: 75}.get(index, 95)
+    drop = {12: 55, 11: 75}.get(index, 118)
     s = np.linspace(0, reach, 26)
     angle = np.pi / 2 - 0.28 - s * (np.pi - 0.4)  # from the back round the side to the front
     taper = 1 - 0.0011 * max(top - 85, 0)

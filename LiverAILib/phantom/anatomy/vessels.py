@@ -84,7 +84,7 @@ def grow(
 
 def add_vessels(scene: Scene, frame: Frame, liver: Field, rng: np.random.Generator, *, cirrhotic: bool) -> None:
     """Vena cava behind the liver, portal confluence and the three trees. Adds tubes in painting order."""
-    points = liver_points(liver, rng, 900, 4.0).astype(np.float64)
+    points = liver_points(liver, rng, 1300, 3.0).astype(np.float64)
     gain = rng.uniform(0.85, 1.2)
     _cava(scene, frame, rng)
     portal = _portal(scene, frame, points, rng, gain * (1.1 if cirrhotic else 1.0))
@@ -131,8 +131,8 @@ def _portal(scene: Scene, frame: Frame, points: Vector, rng: np.random.Generator
     tree.add(left, umbilical, trunk * 0.6, trunk * 0.55, rng)
     divide = float(frame.to_patient([0, -60, -12])[2])
     side = points[:, 2] < divide
-    grow(tree, right, points[side], trunk * 0.8, rng, 0.75)
-    grow(tree, umbilical, points[~side], trunk * 0.58, rng, 0.75)
+    grow(tree, right, points[side], trunk * 0.8, rng, 0.6)
+    grow(tree, umbilical, points[~side], trunk * 0.58, rng, 0.6)
     return tree
 
 
@@ -143,13 +143,13 @@ def _hepatic(frame: Frame, points: Vector, rng: np.random.Generator, gain: float
     azimuth = np.arctan2(-(points[:, 1] - cava[1]), points[:, 2] - cava[2])  # 0 left, pi/2 front, pi right
     first, second = np.quantile(azimuth, [0.26, 0.58]) + rng.normal(0, 0.04, 2)
     groups = (azimuth <= first, (azimuth > first) & (azimuth <= second), azimuth > second)
-    for members, radius in zip(groups, (4.0, 4.2, 4.8), strict=True):
+    for members, radius in zip(groups, (4.6, 4.8, 5.4), strict=True):
         if members.sum() < 5:
             continue
         part = points[members]
         tip = cava + (part.mean(axis=0) - cava) * 0.35 + rng.normal(0, 2, 3)
         tree.add(cava, tip, radius * gain * 1.1, radius * gain, rng)
-        grow(tree, tip, part, radius * gain * 1.2, rng, 0.75)
+        grow(tree, tip, part, radius * gain * 1.2, rng, 0.6)
     low = points[points[:, 0] < np.quantile(points[:, 0], 0.25)]
     if rng.random() < 0.3 and len(low) > 10:  # an inferior right vein
         start = frame.to_patient([10, -38, -24])
