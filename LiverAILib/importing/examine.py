@@ -169,7 +169,7 @@ def _spread(entries: Sequence[Entry]) -> str | None:
 
 
 def _weigh(entries: Sequence[Entry]) -> None:
-    """Check the tags' opinions against the order of acquisition, then decide; what is still open the order may settle."""
+    """Check the tags against the order of acquisition, then decide; what is still open the order may settle."""
     dicom = [entry for entry in entries if entry.candidate is not None and "tags" in entry.opinions]
     seconds = unwrapped([_started(entry.candidate) for entry in dicom if entry.candidate])
     ordered = with_order([entry.opinions["tags"] for entry in dicom], seconds)

@@ -19,7 +19,6 @@ from typing import Any, BinaryIO
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID
 
 from LiverAILib.importing.tag_values import (
@@ -37,6 +36,7 @@ from LiverAILib.importing.tag_values import (
 DEFLATED = "1.2.840.10008.1.2.1.99"
 #: A deflated file may expand to this; one CT slice of 2048 x 2048 needs 8 MiB.
 MAX_INFLATED_BYTES = 64 * 2**20
+MAX_META_BYTES = 2**16
 MAX_FILE_BYTES = 4 * 2**30
 #: No CT has larger images or more of them in one object.
 MAX_MATRIX = 2048
@@ -139,9 +139,11 @@ def open_dataset(path: Path, *, pixels: bool) -> tuple[Dataset, int]:
 
 
 def read_slices(path: Path) -> list[Slice]:
-    """The images that a file holds: one for a single-frame or non-image object, else one a frame. Raises HeaderError."""
+    """The images in a file: one for a single-frame or non-image object, else one a frame. May raise HeaderError."""
     with _hostile():
         dataset, tail = _open(path, pixels=False)
+        if not any(keyword in dataset for keyword in ("SOPClassUID", "Modality", "Rows")):
+            raise HeaderError("damaged DICOM file")
         if text(dataset, "SOPClassUID") == "1.2.840.10008.1.3.10":
             raise HeaderError("DICOMDIR index")
         common = _common(path, dataset, tail)
@@ -180,11 +182,15 @@ def _open(path: Path, *, pixels: bool) -> tuple[Dataset, int]:
         bare = head[128:132] != b"DICM"
         if bare and not _looks_like_bare_dicom(head):
             raise HeaderError("not a DICOM file")
-        stream.seek(0)
         source: BinaryIO = stream
-        if not bare and str(read_file_meta_info(path).get("TransferSyntaxUID", "")) == DEFLATED:
-            inflated = _inflated(path)
-            source, size = inflated, len(inflated.getbuffer())
+        stream.seek(0)
+        if not bare:  # pydicom itself inflates without limit, even when asked for the file meta information only
+            stream.seek(132)
+            syntax, start = _meta_information(stream.read(MAX_META_BYTES))
+            if syntax == DEFLATED.encode():
+                inflated = _inflated(path, 132 + start)
+                source, size = inflated, len(inflated.getbuffer())
+            stream.seek(0)
         tags: Any = None if pixels else _TAGS
         dataset = pydicom.dcmread(source, force=bare, specific_tags=tags, stop_before_pixels=not pixels)
         return dataset, 0 if pixels else size - source.tell()
@@ -197,13 +203,22 @@ def _looks_like_bare_dicom(head: bytes) -> bool:
     )  # fmt: skip
 
 
-def _inflated(path: Path) -> io.BytesIO:
-    """A deflated file as a plain one, expanded to no more than MAX_INFLATED_BYTES."""
+def _meta_information(data: bytes) -> tuple[bytes, int]:
+    """Transfer syntax and length of the file meta information (group 0002, explicit VR little endian) that `data` begins with."""
+    at, syntax = 0, b""
+    while at + 8 <= len(data) and data[at : at + 2] == b"\x02\x00":
+        long = data[at + 4 : at + 6] in (b"OB", b"OW", b"SQ", b"UN", b"UT")
+        length = int.from_bytes(data[at + 8 : at + 12] if long else data[at + 6 : at + 8], "little")
+        value_at = at + (12 if long else 8)
+        if data[at + 2 : at + 4] == b"\x10\x00":
+            syntax = data[value_at : value_at + length].rstrip(b"\0 ")
+        at = value_at + length
+    return syntax, at
+
+
+def _inflated(path: Path, start: int) -> io.BytesIO:
+    """A deflated file as a plain one, expanded to no more than MAX_INFLATED_BYTES; `start` is where its dataset begins."""
     data = path.read_bytes()
-    length = read_file_meta_info(path).get("FileMetaInformationGroupLength")
-    if length is None:
-        raise HeaderError("damaged DICOM file")
-    start = 128 + 4 + 12 + int(length)
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     body = inflater.decompress(data[start:], MAX_INFLATED_BYTES)
     if inflater.unconsumed_tail:

@@ -34,12 +34,12 @@ def check_hu(array: npt.NDArray[Any]) -> list[str]:
     tissue = float(np.mean((sample > -150) & (sample < 300)))
     if tissue < 0.02:
         raise refuse(f"only {100 * tissue:.1f}% of its voxels have the values of soft tissue.")
+    if _inverted(sample):
+        raise refuse("its grey values are inverted: the border is brighter than the middle.")
     if low > NO_AIR_HU:
         return [
             f"its values are clipped to [{low:g}, {high:g}] HU: air and bone are not told apart from fat and vessels"
         ]
-    if _inverted(sample):
-        raise refuse("its grey values are inverted: the border is brighter than the middle.")
     return []
 
 

@@ -42,7 +42,9 @@ def anatomy(look: str = "portal", count: int = COUNT) -> npt.NDArray[np.int16]:
     return np.rint(hu + noise).astype(np.int16)
 
 
-def slice_dataset(pixels: npt.NDArray[np.int16], index: int, *, description: str, number: int, series_uid: str) -> FileDataset:
+def slice_dataset(
+    pixels: npt.NDArray[np.int16], index: int, *, description: str, number: int, series_uid: str
+) -> FileDataset:
     """One axial CT image; HU are stored with an intercept of -1024."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage
