@@ -7,7 +7,7 @@ import contextlib
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from LiverAILib.analysis.pipeline import LesionFinder
     from LiverAILib.analysis.segment import Segmenter
     from LiverAILib.export.run_folder import RunFolder
+    from LiverAILib.findings import Lesion
     from LiverAILib.study import ClinicalRecord, Phase, Study
 
     StudyLoader = Callable[..., Study]
@@ -182,10 +183,10 @@ def analyze_to_folder(
         for warning in analysis.findings.warnings:
             log.warning("%s", warning)
         times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in analysis.findings.seconds.items())
-        log.info("%d lesions. Wall time: %s.", len(analysis.findings.lesions), times)
+        log.info("%s. Wall time: %s.", _count(analysis.findings.lesions), times)
         with progress.stage("write", "Writing the run folder"):
             run = writer.write(analysis, study, keeper.text())
-        progress.done(f"{len(run.findings.lesions)} lesions")
+        progress.done(_count(run.findings.lesions))
         return run, study
 
 
@@ -226,7 +227,7 @@ def _segmenter(args: argparse.Namespace, given: Segmenter | None) -> tuple[Segme
 def summary(run: RunFolder) -> str:
     """What the command prints at its end."""
     findings = run.findings
-    lines = [f"Liver {findings.liver_ml:.0f} ml, {len(findings.lesions)} lesions. Written to {run.path}"]
+    lines = [f"Liver {findings.liver_ml:.0f} ml, {_count(findings.lesions)}. Written to {run.path}"]
     lines += [
         f"  {lesion.name}: {lesion.diameter_mm:.0f} x {lesion.perpendicular_mm:.0f} mm, {lesion.volume_ml:.1f} ml, "
         f"lesion probability {lesion.probability:.2f}"
@@ -235,6 +236,10 @@ def summary(run: RunFolder) -> str:
     lines += [f"Note: {warning}" for warning in findings.warnings]
     lines.append("Research use only. Not for diagnosis.")
     return "\n".join(lines) + "\n"
+
+
+def _count(lesions: Sequence[Lesion]) -> str:
+    return "1 lesion" if len(lesions) == 1 else f"{len(lesions)} lesions"
 
 
 def phase_files(args: argparse.Namespace) -> dict[Phase, Path]:

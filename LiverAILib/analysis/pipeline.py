@@ -26,6 +26,9 @@ WEIGHTS = {"import": 12.0, "model": 8.0, "segment": 62.0, "lesions": 8.0, "write
 #: Liver voxels with at least this lesion probability are left out of a phase's mean liver HU.
 LESION_THRESHOLD = 0.5
 
+#: The lesion probability is kept in steps of one over this: noise in its last digits would only fill the disk.
+PROBABILITY_STEPS = 1024
+
 
 class LesionFinder(Protocol):
     """What `analysis.lesions.find_lesions` does."""
@@ -38,7 +41,7 @@ class Analysis:
     """The findings, and the arrays they were measured on.
 
     liver (bool, lesions included), lesion_ids (uint16, 0 outside lesions) and lesion_probability (float32) are
-    (z, y, x) on the reference phase's grid, whose LPS affine is `affine`.
+    (z, y, x) on the reference phase's grid, whose LPS affine is `affine`; the probability in `PROBABILITY_STEPS` steps.
     """
 
     findings: Findings
@@ -106,7 +109,7 @@ def analyze(
         study.volumes[reference].affine,
         measured.liver,
         measured.lesion_ids,
-        measured.lesion_probability,
+        np.round(measured.lesion_probability * PROBABILITY_STEPS) / np.float32(PROBABILITY_STEPS),
     )
 
 
