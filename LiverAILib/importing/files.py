@@ -11,6 +11,7 @@ import SimpleITK as sitk
 from LiverAILib.errors import StudyError
 from LiverAILib.importing.decode import AIR_HU
 from LiverAILib.importing.geometry import StackProblem
+from LiverAILib.importing.nifti import NiftiProblem, check_bytes
 from LiverAILib.importing.sanity import check_hu
 from LiverAILib.importing.series import MAX_VOXELS, MIN_SLICES
 from LiverAILib.study import Source, Volume, sitk_affine
@@ -72,6 +73,11 @@ def _read(path: Path) -> sitk.Image:
         raise StackProblem(
             "spacing", f"a voxel size of {', '.join(f'{s:.3g}' for s in spacing)} mm can't be true.", _AGAIN
         )
+    if ".nii" in path.name.lower():
+        try:
+            check_bytes(path, MAX_VOXELS)
+        except NiftiProblem as problem:
+            raise StackProblem("bytes", f"{problem}.", _AGAIN) from problem
     try:
         return reader.Execute()
     except RuntimeError as error:
