@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 
 from LiverAILib import __version__
 from LiverAILib.errors import LiverAIError, ResourceLimitError
@@ -56,7 +58,8 @@ def run_command(args: argparse.Namespace) -> int:
     from LiverAILib.child import Stopped
 
     try:
-        return int(args.run(args))
+        with _quiet_libraries():
+            return int(args.run(args))
     except LiverAIError as error:
         return _fail(error, error.exit_code, args)
     except (KeyboardInterrupt, Stopped) as stop:
@@ -95,6 +98,18 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         else:
             subparsers.add_parser(name, help=text)
     return parser
+
+
+@contextlib.contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Keep the libraries' warnings off stderr: they quote values of DICOM tags, a patient's name among them."""
+    for name in ("pydicom", "highdicom"):
+        logger = logging.getLogger(name)
+        logger.addHandler(logging.NullHandler())
+        logger.propagate = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _out_of_memory(error: Exception) -> bool:

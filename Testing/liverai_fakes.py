@@ -1,7 +1,7 @@
 """Small stand-ins at the project's seams: a toy exam with known truth, and a segmenter that needs no network.
 
 Run as a script it is the `liverai` command with these in place, for tests that need a real process:
-`python liverai_fakes.py [--fake-seconds S] [--fake-child] [--fake-phases N] [--real-network] analyze ...`.
+`python liverai_fakes.py [--fake-seconds S] [--fake-child] [--fake-phases N] [--real-import] [--real-network] analyze ...`.
 """
 
 from __future__ import annotations
@@ -151,6 +151,7 @@ def main() -> int:
     fakes.add_argument("--fake-seconds", type=float, default=0.0)
     fakes.add_argument("--fake-child", action="store_true")
     fakes.add_argument("--fake-phases", type=int, default=3)
+    fakes.add_argument("--real-import", action="store_true")
     fakes.add_argument("--real-network", action="store_true")
     options, rest = fakes.parse_known_args()
     args = build_parser(rest).parse_args(rest)
@@ -160,7 +161,7 @@ def main() -> int:
 
     args.run = functools.partial(
         run_analyze,
-        load=load,
+        load=None if options.real_import else load,
         segmenter=None if options.real_network else ToySegmenter(options.fake_seconds, options.fake_child),
         lesion_finder=toy_lesions,
     )
