@@ -1,13 +1,14 @@
 """Attenuation of each tissue over the time after injection.
 
 Mean HU without contrast and the rise over it at five times after the start of injection, linear in between. Sources:
-- Goshima et al., AJR 2006;187:W25 (171 patients, 2 ml/kg of 300 mg I/ml at 4 ml/s): late arterial aorta +300-336, spleen
-  +97-108, portal vein +75-104, hepatic vein +24-51, liver +15-25; portal venous liver +59-63, aorta +117-125, spleen +73-82;
+- Goshima et al., AJR 2006;187:W25 (171 patients, 2 ml/kg of 300 mg I/ml at 4 ml/s). Late arterial: aorta +300-336,
+  spleen +97-108, portal vein +75-104, hepatic vein +24-51, liver +15-25. Portal venous: liver +59-63, aorta +117-125,
+  spleen +73-82;
 - Heiken et al., Radiology 1993;187:327 and Bae, Radiology 2010;256:32: the course over time, and that dose per weight
   scales all of it and a slow heart delays it.
-Unenhanced values and the cortico-medullary course of the kidney are common reference values (blood 35-45 HU, liver 50-65,
-spleen 45-50, kidney 30-35, muscle 50-60, pancreas 35-45, fat -90 to -110, bile 0-15). Patients spread around the means:
-18% by dose, 8% by timing, and each tissue by its own 6% and the unenhanced spread below.
+Unenhanced values and the cortico-medullary course of the kidney are common reference values (blood 35-45 HU, liver
+50-65, spleen 45-50, kidney 30-35, muscle 50-60, pancreas 35-45, fat -90 to -110, bile 0-15).
+Patients spread around the means: 18% by dose, 8% by timing, each tissue by 6% and by the unenhanced spread below.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ LEADING: Mapping[LesionType, float] = {
 #: Incidental companions, whatever leads.
 COMPANIONS: Mapping[LesionType, float] = {L.CYST: 0.22, L.HAEMANGIOMA: 0.1, L.FNH: 0.02}
 
-#: By leading type: age (mean, SD), share of men, rates of hepatitis, cirrhosis, cholangiolithiasis, extra-hepatic tumour.
+#: By leading type: age (mean, SD), share of men, rates of hepatitis, cirrhosis, bile duct stones, other tumour.
 CLINICAL: Mapping[LesionType | None, tuple[float, float, float, float, float, float, float]] = {
     None: (51, 15, 0.52, 0.09, 0.05, 0.04, 0.05),
     L.HCC: (59, 11, 0.8, 0.72, 0.6, 0.05, 0.05),

@@ -131,21 +131,19 @@ def add_lungs_and_heart(scene: Scene, frame: Frame, shape: TorsoShape, rng: np.r
 
 def _lung_vessels(scene: Scene, frame: Frame, rng: np.random.Generator) -> None:
     """Branches from both hila to the base of the lungs."""
-    start, end, radii = [], [], []
-    for _ in range(150):
-        side = rng.choice([-1.0, 1.0])
-        hilum = np.array([150.0, -35.0, 30 * side])
-        tip = np.array([rng.uniform(20, 260), rng.uniform(-125, 35), side * rng.uniform(35, 125)])
-        middle = (hilum + tip) / 2 + rng.normal(0, 10, 3)
-        for a, b, r in ((hilum, middle, 2.2), (middle, tip, 1.1)):
-            start.append(a)
-            end.append(b)
-            radii.append((r, r * 0.6))
-    r = np.asarray(radii, dtype=np.float32) * rng.uniform(0.7, 1.2)
-    first, last = frame.to_patient(np.asarray(start)), frame.to_patient(np.asarray(end))
-    scene.items.append(
-        Tubes(_f32(first), _f32(last), r[:, 0], r[:, 1], "heart_blood", Tissue.LUNG, True, (Tissue.LUNG,))
+    count = 150
+    side = rng.choice([-1.0, 1.0], count)
+    hilum = np.column_stack([np.full(count, 150.0), np.full(count, -35.0), 30 * side])
+    tip = np.column_stack(
+        [rng.uniform(20, 260, count), rng.uniform(-125, 35, count), side * rng.uniform(35, 125, count)]
     )
+    middle = (hilum + tip) / 2 + rng.normal(0, 10, (count, 3))
+    size = np.float32(rng.uniform(0.7, 1.2))
+    start = _f32(frame.to_patient(np.vstack([hilum, middle])))
+    end = _f32(frame.to_patient(np.vstack([middle, tip])))
+    wide = np.repeat(np.array([2.2, 1.1], np.float32) * size, count)
+    narrow = wide * np.float32(0.6)
+    scene.items.append(Tubes(start, end, wide, narrow, "heart_blood", Tissue.LUNG, True, (Tissue.LUNG,)))
 
 
 def _heart(scene: Scene, frame: Frame, shape: TorsoShape, rng: np.random.Generator) -> None:
