@@ -79,7 +79,7 @@ def write_image(array: np.ndarray[Any, Any], volume: Volume, path: Path) -> None
 
     try:
         sitk.WriteImage(array_to_sitk(array, volume.affine), str(path), useCompression=True)
-        same = np.array_equal(sitk.GetArrayViewFromImage(sitk.ReadImage(str(path))), array)
+        same = np.array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(path))), array)
     except RuntimeError as error:
         raise OutputError(f"{path} can't be written. Check that the folder is writable and not full.") from error
     if not same:
