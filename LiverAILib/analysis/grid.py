@@ -107,7 +107,7 @@ def to_network(volume: Volume, in_plane_mm: float, min_slice_mm: float = MIN_SLI
     size = (height, width)
     slices = []
     for first in range(0, array.shape[0], averaged):
-        slab = torch.from_numpy(np.ascontiguousarray(array[first : first + averaged], dtype=np.float32))
+        slab = torch.from_numpy(np.array(array[first : first + averaged], dtype=np.float32, order="C"))
         slab = slab.clamp(-1024, 3071)
         body = slab.mean(dim=0) > BODY_HU
         # clip before averaging, as the published data were: an average of clipped voxels stays inside the window

@@ -61,10 +61,13 @@ def predict(
     The image is worked on in overlapping groups of slices, blended linearly where they overlap.
     """
     depth, height, width = image.shape
-    step_z, step_y, step_x = network.multiple  # type: ignore[misc]
-    chunk = min(CHUNK, -(-depth // step_z) * step_z)
+    wanted = [
+        max(-(-size // step) * step, least)
+        for size, step, least in zip(image.shape, network.multiple, network.least, strict=True)  # type: ignore[arg-type]
+    ]
+    chunk = min(CHUNK, wanted[0])
     padded_depth = max(depth, chunk)
-    pad = (0, -width % step_x, 0, -height % step_y, 0, padded_depth - depth)
+    pad = (0, wanted[2] - width, 0, wanted[1] - height, 0, padded_depth - depth)
     padded = F.pad(image[None], pad, value=-1.0)[0]
     starts = [*range(0, padded_depth - chunk, chunk - OVERLAP), padded_depth - chunk]
     total = torch.zeros((2, padded_depth, height, width))

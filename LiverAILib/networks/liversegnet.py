@@ -185,12 +185,13 @@ class LiverSegNet(nn.Module):
     """Logits for liver (lesions included) and lesion from one CT phase.
 
     Input (batch, 1, z, y, x), HU clipped to [-40, 160] and scaled to [-1, 1]; z must be a multiple of 8, y and x of 32
-    (`multiple`). Output: (batch, 2, z, y, x) logits, channel 0 liver, 1 lesion; in training mode a list, the full
+    (`multiple`) and at least 96 (`least`). Output: (batch, 2, z, y, x) logits, channel 0 liver, 1 lesion; in training mode a list, the full
     output
     first, then the three deep-supervision outputs at 1/2, 1/4 and 1/8 of its resolution.
     """
 
     multiple = (8, 32, 32)
+    least = (8, 96, 96)
 
     def __init__(self, preset: LiverSegNetPreset | str = "compact", outputs: int = 2) -> None:
         super().__init__()
@@ -225,8 +226,10 @@ class LiverSegNet(nn.Module):
                 module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
-        if any(size % step for size, step in zip(x.shape[2:], self.multiple, strict=True)):
-            raise ValueError(f"LiverSegNet: z, y, x must be multiples of {self.multiple}, got {tuple(x.shape[2:])}")
+        for size, step, least in zip(x.shape[2:], self.multiple, self.least, strict=True):
+            if size % step or size < least:
+                wanted = f"multiples of {self.multiple}, at least {self.least}"
+                raise ValueError(f"LiverSegNet: z, y, x must be {wanted}, got {tuple(x.shape[2:])}")
         batch, size = x.shape[0], x.shape[2:]
         level1 = self.encoder1(F.avg_pool2d(_fold(self.stem(x)), 2))
         level2 = self.encoder2(F.avg_pool2d(_halve_depth(level1), 2))

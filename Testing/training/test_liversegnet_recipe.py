@@ -1,0 +1,97 @@
+"""The recipe: the loss falls, a run goes on where it stopped, nothing is pickled."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_cases import write_case
+
+from LiverAILib.networks.liversegnet import PRESETS
+from LiverAILib.training import liversegnet
+from LiverAILib.training.cases import Split, find_cases
+from LiverAILib.training.liversegnet import Recipe, Training
+from LiverAILib.training.losses import dice_loss, segmentation_loss
+from LiverAILib.training.patches import PatchOptions
+
+RECIPE = Recipe(
+    preset="tiny",
+    in_plane_mm=2.0,
+    steps=12,
+    batch=1,
+    learning_rate=0.01,
+    warmup=2,
+    checkpoint_minutes=1e9,
+    validate_minutes=1e9,
+    patches=PatchOptions(size=(8, 96, 96)),
+)
+
+
+@pytest.fixture
+def split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Split:
+    tiny = replace(PRESETS["compact"], stem=4, levels=(8, 8, 16, 16), bottom=(16, 16), group_width=2, pool_bins=(1, 2))
+    monkeypatch.setitem(PRESETS, "tiny", tiny)
+    for name in ("a", "b"):
+        write_case(tmp_path, name)
+    cases = find_cases(tmp_path)
+    return Split(cases[:1], cases[1:], [])
+
+
+def test_training_learns_and_leaves_checkpoint_and_curves(split: Split, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    training = Training(split, work, replace(RECIPE, steps=40), say=lambda _: None)
+    training.run()
+    assert np.mean(training.losses[-8:]) < 0.85 * np.mean(training.losses[:8])
+    assert {path.name for path in work.iterdir()} == {"state.safetensors", "state.json", "curves.png"}
+    assert training.validations[-1]["step"] == 40
+
+
+def test_a_stopped_training_goes_on_where_it_was(split: Split, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    first = Training(split, work, RECIPE, say=lambda _: None)
+    first.run()
+    second = Training(split, work, replace(RECIPE, steps=15), say=lambda _: None)
+    second._resume()
+    assert second.step == 12
+    assert second.losses == first.losses
+    for key, value in first.network.state_dict().items():
+        assert torch.equal(value, second.network.state_dict()[key])
+    moments = [
+        first.optimizer.state_dict()["state"][0]["exp_avg"],
+        second.optimizer.state_dict()["state"][0]["exp_avg"],
+    ]
+    assert torch.equal(*moments)
+    second.run()
+    assert second.step == 15
+
+
+def test_a_work_folder_of_another_preset_is_refused(split: Split, tmp_path: Path) -> None:
+    Training(split, tmp_path / "work", RECIPE, say=lambda _: None).run()
+    with pytest.raises(ValueError, match="another preset"):
+        Training(split, tmp_path / "work", replace(RECIPE, in_plane_mm=1.0), say=lambda _: None).run()
+
+
+def test_dice_loss_is_zero_for_a_perfect_and_near_one_for_a_wrong_answer() -> None:
+    target = torch.zeros(1, 1, 4, 16, 16)
+    target[..., :8] = 1
+    sure = (target * 2 - 1) * 30
+    assert float(dice_loss(sure, target)) == pytest.approx(0, abs=1e-4)
+    assert float(dice_loss(-sure, target)) > 0.9
+
+
+def test_the_loss_counts_every_scale() -> None:
+    target = torch.zeros(1, 2, 8, 32, 32)
+    target[:, :, 2:6, 8:24, 8:24] = 1
+    right = [torch.nn.functional.interpolate(target, scale_factor=s) * 20 - 10 for s in (1, 0.5, 0.25, 0.125)]
+    losses = [float(segmentation_loss([*right[:i], -right[i], *right[i + 1 :]], target)) for i in range(4)]
+    assert losses == sorted(losses, reverse=True)
+    assert min(losses) > float(segmentation_loss(right, target))
+
+
+def test_the_recipe_defaults_are_the_papers() -> None:
+    recipe = Recipe()
+    assert (recipe.learning_rate, recipe.weight_decay, recipe.batch) == (0.005, 0.05, 4)
+    assert liversegnet.__doc__ is not None
