@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from LiverAILib.analysis.command import Parts
     from LiverAILib.export.run_folder import RunFolder
     from LiverAILib.study import Study
+
+    ExamWriter = Callable[[Path, int], None]
 
 #: An evaluation seed: no network was trained on it.
 SEED = 1_000_003
@@ -44,17 +48,20 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     return parser
 
 
-def run_demo(args: argparse.Namespace) -> int:
-    """Run the demo. Each step says what it does; the second run finds the exam written already."""
+def run_demo(args: argparse.Namespace, *, write: ExamWriter | None = None, parts: Parts | None = None) -> int:
+    """Run the demo. Each step says what it does; the second run finds the exam written already.
+
+    write, parts: instead of `write_exam` and of the parts of the analysis, for tests.
+    """
     from LiverAILib.child import stoppable
 
     with stoppable():
         begin = time.perf_counter()
         if args.study:
-            run, study = _analyze(args, args.study)
+            run, study = _analyze(args, args.study, parts)
         else:
-            exam = synthetic_exam(args.out, args.seed)
-            run, study = _analyze(args, exam / "dicom")
+            exam = synthetic_exam(args.out, args.seed, write or write_exam)
+            run, study = _analyze(args, exam / "dicom", parts)
             _say(found_against_true(run, exam))
         _make_scene(run, study, args.out / "scene", pictures=not args.no_pictures)
         _say(f"Done in {time.perf_counter() - begin:.0f} s. Research use only. Not for diagnosis.")
@@ -79,7 +86,7 @@ def write_exam(folder: Path, seed: int) -> None:
     (folder / "truth.json").write_text(phantom.truth.model_dump_json(indent=2), encoding="utf-8")
 
 
-def synthetic_exam(out: Path, seed: int, write: Callable[[Path, int], None] = write_exam) -> Path:
+def synthetic_exam(out: Path, seed: int, write: ExamWriter = write_exam) -> Path:
     """The folder of the exam with this seed, made by `write` if it is not there.
 
     Its name holds a digest of the phantom's source, so that a changed phantom makes a new one.
@@ -91,7 +98,7 @@ def synthetic_exam(out: Path, seed: int, write: Callable[[Path, int], None] = wr
         _step(f"Synthetic exam: already in {folder}")
         return folder
     _step(f"Writing a synthetic three-phase exam as DICOM into {folder}")
-    with reserve(folder, overwrite=False, replaceable=lambda _: False) as place:
+    with reserve(folder, overwrite=False, replaceable=lambda _: False) as place, _spinner("about half a minute"):
         place.fill(lambda temporary: write(temporary, seed), overwrite=False)
     return folder
 
@@ -104,7 +111,7 @@ def _phantom_digest() -> str:
     return digest.hexdigest()[:8]
 
 
-def _analyze(args: argparse.Namespace, folder: Path) -> tuple[RunFolder, Study]:
+def _analyze(args: argparse.Namespace, folder: Path, parts: Parts | None) -> tuple[RunFolder, Study]:
     from LiverAILib.analysis.command import analyze_to_folder, summary
     from LiverAILib.cli import build_parser
 
@@ -113,7 +120,7 @@ def _analyze(args: argparse.Namespace, folder: Path) -> tuple[RunFolder, Study]:
     command += [word for choice in args.phase for word in ("--phase", choice)]
     command += ["--models", str(args.models)] if args.models else []
     command += ["--verbose"] if args.verbose else []
-    run, study = analyze_to_folder(build_parser(command).parse_args(command), stdout=sys.stdout)
+    run, study = analyze_to_folder(build_parser(command).parse_args(command), stdout=sys.stdout, parts=parts)
     _say(summary(run))
     return run, study
 
@@ -207,12 +214,25 @@ def _make_scene(run: RunFolder, study: Study, out: Path, *, pictures: bool) -> N
             raise
         _say("slicer-core is not installed, so there is no scene: pip install 'LiverAILib[scene]'")
         return
-    result = make_scene(run.path, study, out, pictures=pictures)
+    with _spinner("a few seconds"):
+        result = make_scene(run.path, study, out, pictures=pictures)
     _say(f"Scene for 3D Slicer: {result.scene_path}")
     for picture in result.pictures:
         _say(f"Picture: {picture}")
     if result.message:
         _say(result.message)
+
+
+@contextlib.contextmanager
+def _spinner(text: str) -> Iterator[None]:
+    """Something that moves on a terminal, for steps that can't tell how far they are."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(text):
+        yield
 
 
 def _step(text: str) -> None:

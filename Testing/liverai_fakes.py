@@ -1,7 +1,7 @@
 """Small stand-ins at the project's seams: a toy exam with known truth, and a segmenter that needs no network.
 
 Run as a script it is the `liverai` command with these in place, for tests that need a real process:
-`python liverai_fakes.py [--fake-seconds S] [--fake-child] [--fake-phases N] [--real-import] [--real-network] analyze ...`.
+`python liverai_fakes.py [options of main] analyze ...`.
 """
 
 from __future__ import annotations
