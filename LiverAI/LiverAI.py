@@ -41,6 +41,7 @@ PHASE_LABELS = {
     Phase.DELAYED: "Delayed",
 }
 KILL_AFTER_MS = 5000
+ERROR_CHECK_MS = 200
 
 
 class LiverAI(ScriptedLoadableModule):
@@ -60,7 +61,7 @@ class LiverAI(ScriptedLoadableModule):
             "Methods: LiAIDS (Ying et al., Nat Commun 2024) and HCCNet (Wang et al., Br J Cancer 2021)."
         )
         parent.icon = qt.QIcon(str(RESOURCES / "Icons" / "LiverAI.png"))
-        slicer.app.connect("startupCompleted()", load_terminology)
+        slicer.app.startupCompleted.connect(load_terminology)
 
 
 def load_terminology():
@@ -100,7 +101,7 @@ class AnalysisProcess:
         self._process.readyReadStandardOutput.connect(self._read_output)
         self._process.readyReadStandardError.connect(self._read_errors)
         self._process.finished.connect(lambda *_: self._finish())
-        self._process.errorOccurred.connect(lambda *_: self._failed_to_start())
+        self._process.errorOccurred.connect(lambda *_: qt.QTimer.singleShot(ERROR_CHECK_MS, self._check_started))
         self._process.start(str(program), [str(argument) for argument in arguments])
 
     def cancel(self):
@@ -111,6 +112,11 @@ class AnalysisProcess:
         self._process.closeWriteChannel()
         process = self._process
         qt.QTimer.singleShot(KILL_AFTER_MS, lambda: process.kill() if self._process is process else None)
+
+    def abandon(self):
+        """End the child and forget it: nobody is called any more."""
+        self._on_progress = self._on_finished = lambda *_: None
+        self.cancel()
 
     def _read_output(self):
         if self._process is None:
@@ -130,9 +136,9 @@ class AnalysisProcess:
         if self._process is not None:
             self._errors += bytes(self._process.readAllStandardError().data())
 
-    def _failed_to_start(self):
-        """Called for any error; those of a started child are reported by its end."""
-        if self._process is not None and self._process.error() == qt.QProcess.FailedToStart:
+    def _check_started(self):
+        """A program that can't be started emits an error and no end; a started one that fails ends as well."""
+        if self._process is not None and self._process.state() == qt.QProcess.NotRunning:
             self._process = None
             self._on_finished("Slicer's Python (PythonSlicer) could not be started. Install Slicer again.")
 
@@ -203,9 +209,9 @@ class LiverAIWidget(ScriptedLoadableModuleWidget):
         self.inputsLayout.addRow("Results in", self.output)
 
     def _buildRun(self):
-        self.run = qt.QWidget()
-        self.runLayout = qt.QVBoxLayout(self.run)
-        self.layout.addWidget(self.run)
+        self.runBox = qt.QWidget()
+        self.runLayout = qt.QVBoxLayout(self.runBox)
+        self.layout.addWidget(self.runBox)
         self.analyzeButton = qt.QPushButton("Analyze")
         self.analyzeButton.clicked.connect(lambda *_: self.analyze())
         self.cancelButton = qt.QPushButton("Cancel")
@@ -229,7 +235,7 @@ class LiverAIWidget(ScriptedLoadableModuleWidget):
 
     def cleanup(self):
         """Slicer quits or reloads the module: the child must not outlive it."""
-        self.process.cancel()
+        self.process.abandon()
 
     def onReload(self):
         for name in [name for name in sys.modules if name.partition(".")[0] == "LiverAILib"]:
@@ -394,7 +400,7 @@ class LiverAILogic(ScriptedLoadableModuleLogic):
         return missing
 
     def ensurePackages(self):
-        """Install what is missing, after asking, without changing any package that is there. False if the user declines."""
+        """Install what is missing, after asking, and change nothing that is there. False if the user declines."""
         try:
             import PyTorchUtils
         except ImportError:
@@ -418,7 +424,7 @@ class LiverAILogic(ScriptedLoadableModuleLogic):
         return True
 
     def installedVersions(self):
-        """Pip constraints that hold what is installed, but for the packages that are to be installed, at its version."""
+        """Pip constraints that hold what is installed at its version, but for the packages that are wanted."""
         from packaging.requirements import Requirement
 
         wanted = {Requirement(line).name.lower() for line in self.missingPackages()}
@@ -441,14 +447,14 @@ class LiverAITest(ScriptedLoadableModuleTest):
     def test_files(self):
         """Library and resources are found in this layout."""
         for name in ("Icons/LiverAI.png", "Terminology/LiverAI.term.json", "requirements.txt"):
-            self.assertTrue((RESOURCES / name).is_file(), name)
-        self.assertGreater(len(LiverAILogic().requirements()), 2)
+            assert (RESOURCES / name).is_file(), name
+        assert len(LiverAILogic().requirements()) > 2
 
     def test_arguments(self):
         """The child is asked for the chosen phases only."""
         arguments = LiverAILogic().arguments({Phase.PORTAL_VENOUS: Path("pv.nrrd")}, Path("out"))
-        self.assertIn("--portal-venous", arguments)
-        self.assertNotIn("--arterial", arguments)
+        assert "--portal-venous" in arguments
+        assert "--arterial" not in arguments
 
     def test_export(self):
         """A volume is exported where it stands in the world, and two phases can't share one."""
@@ -458,6 +464,10 @@ class LiverAITest(ScriptedLoadableModuleTest):
         node = slicer.util.addVolumeFromArray(np.arange(60, dtype=np.int16).reshape(3, 4, 5))
         with tempfile.TemporaryDirectory() as folder:
             paths = logic.exportVolumes({Phase.ARTERIAL: node}, Path(folder))
-            self.assertTrue(paths[Phase.ARTERIAL].is_file())
-        with self.assertRaises(LiverAIError):
+            assert paths[Phase.ARTERIAL].is_file()
+        try:
             logic.checkVolumes({Phase.ARTERIAL: node, Phase.DELAYED: node})
+        except LiverAIError as error:
+            assert "two phases" in str(error)
+        else:
+            raise AssertionError("One volume was taken for two phases.")
