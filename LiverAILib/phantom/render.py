@@ -11,6 +11,7 @@ from LiverAILib.phantom.enhancement import Enhancement
 from LiverAILib.phantom.fields import Array, Field, Vector, sample
 from LiverAILib.phantom.model import Attenuation, LesionSolid, Patch, Scene, Solid, Tubes
 from LiverAILib.phantom.options import LIVER_TISSUES, Tissue
+from LiverAILib.phantom.tubes import sub_planes, tube_coverage
 from LiverAILib.study import Phase
 
 
@@ -113,7 +114,7 @@ class Painter:
             return
         hu, label, ids = slab.hu[window.slices], slab.label[window.slices], slab.lesion[window.slices]
         count = _planes(item.distance, slab.thickness)
-        fine = _sub_planes(window.z, slab.thickness, count)
+        fine = sub_planes(window.z, slab.thickness, count)
         distance = sample(item.distance, fine, window.y, window.x)
         pixel = _pixel(slab)
         alpha = np.clip(0.5 - distance / pixel, 0, 1).reshape(len(window.z), count, *distance.shape[1:]).mean(axis=1)
@@ -136,58 +137,22 @@ class Painter:
         slab.hu[window.slices] += weight * np.isin(slab.label[window.slices], item.over)
 
     def _tubes(self, item: Tubes, slab: Slab) -> None:
-        """Each segment in its own small box; coverage averaged over planes of the slice."""
+        """Coverage of the union of all segments, so that joints are not painted twice, then one blend."""
         start, end = item.start, item.end
         if item.moving:
             start = self.breath.to_phase(start).astype(np.float32)
             end = self.breath.to_phase(end).astype(np.float32)
-        value = np.float32(self.value(item.hu))
-        pixel = _pixel(slab)
-        big = np.maximum(item.start_radius, item.end_radius) + pixel
-        low, high = np.minimum(start, end) - big[:, None], np.maximum(start, end) + big[:, None]
-        half = slab.thickness / 2
-        near = (high[:, 0] > slab.z[0] - half) & (low[:, 0] < slab.z[-1] + half)
-        coverage: dict[int, tuple[tuple[slice, slice, slice], Array]] = {}
-        for i in np.flatnonzero(near):
-            slices = (
-                _span(slab.z, low[i, 0] - half, high[i, 0] + half),
-                _span(slab.y, low[i, 1], high[i, 1]),
-                _span(slab.x, low[i, 2], high[i, 2]),
-            )
-            if any(part.stop <= part.start for part in slices):
-                continue
-            count = int(np.clip(np.ceil(slab.thickness / max(0.7 * float(big[i]), 0.8)), 1, 6))
-            z = _sub_planes(slab.z[slices[0]], slab.thickness, count)
-            gap = _segment(
-                z, slab.y[slices[1]], slab.x[slices[2]], start[i], end[i], item.start_radius[i], item.end_radius[i]
-            )
-            alpha = np.clip(0.5 - gap / pixel, 0, 1)
-            if count > 1:
-                alpha = alpha.reshape(-1, count, *alpha.shape[1:]).mean(axis=1)
-            if alpha.any():
-                coverage[int(i)] = (slices, np.asarray(alpha, np.float32))
-        if coverage:
-            self._blend_tubes(item, slab, value, coverage)
-
-    def _blend_tubes(
-        self, item: Tubes, slab: Slab, value: np.float32, coverage: dict[int, tuple[tuple[slice, slice, slice], Array]]
-    ) -> None:
-        """Blend the union of all segments once, so that joints are not painted twice."""
-        bounds = [
-            slice(min(c[0][a].start for c in coverage.values()), max(c[0][a].stop for c in coverage.values()))
-            for a in range(3)
-        ]
-        box = (bounds[0], bounds[1], bounds[2])
-        total = np.zeros(slab.hu[box].shape, np.float32)
-        for slices, alpha in coverage.values():
-            local = tuple(slice(slices[a].start - bounds[a].start, slices[a].stop - bounds[a].start) for a in range(3))
-            np.maximum(total[local], alpha, out=total[local])
+        found = tube_coverage(start, end, item.start_radius, item.end_radius, slab.z, slab.y, slab.x, slab.thickness)
+        if found is None:
+            return
+        box, total = found
         hu, label = slab.hu[box], slab.label[box]
         where = np.nonzero(total)
         alpha = total[where]
         if item.over:
             alpha = alpha * np.isin(label[where], item.over)
-        hu[where] += alpha * (value - hu[where])
+        before = hu[where]
+        hu[where] = before + alpha * (np.float32(self.value(item.hu)) - before)
         solid = alpha >= 0.5
         label[tuple(part[solid] for part in where)] = int(item.label)
 
@@ -243,28 +208,3 @@ def _pixel(slab: Slab) -> float:
 def _planes(field: Field, thickness: float) -> int:
     """Planes to average over a slice so that small or fine lesions are blurred as they should be."""
     return int(np.clip(np.ceil(thickness / max(1.2 * field.step, 0.8)), 1, 5))
-
-
-def _sub_planes(z: Vector, thickness: float, count: int) -> Vector:
-    offsets = ((np.arange(count) + 0.5) / count - 0.5) * thickness
-    return np.asarray((z[:, None] + offsets).ravel())
-
-
-def _span(axis: Vector, low: float, high: float) -> slice:
-    return slice(int(np.searchsorted(axis, low)), int(np.searchsorted(axis, high, side="right")))
-
-
-def _segment(z: Vector, y: Vector, x: Vector, a: Array, b: Array, ra: float, rb: float) -> Array:
-    """Distance to a round cone from a to b on the grid of three axes."""
-    dz, dy, dx = (np.float32(v) for v in b - a)
-    pz = (z - a[0]).astype(np.float32)[:, None, None]
-    py = (y - a[1]).astype(np.float32)[None, :, None]
-    px = (x - a[2]).astype(np.float32)[None, None, :]
-    length2 = max(float(dz * dz + dy * dy + dx * dx), 1e-6)
-    t = np.clip((pz * dz + py * dy + px * dx) / np.float32(length2), 0, 1)
-    gap = np.sqrt((pz - t * dz) ** 2 + (py - t * dy) ** 2 + (px - t * dx) ** 2)
-    gap -= np.float32(ra) + t * np.float32(rb - ra)
-    return np.asarray(gap, np.float32)
-
-
-__all__ = ["Breath", "Painter", "Slab"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from LiverAILib.phantom.anatomy.frame import Frame
-from LiverAILib.phantom.anatomy.torso import TorsoShape, cavity, dome, tubes
+from LiverAILib.phantom.anatomy.torso import TorsoShape, add_tubes, cavity, dome, tubes
 from LiverAILib.phantom.fields import (
     Array,
     ellipsoid,
@@ -258,16 +258,12 @@ def add_great_vessels(scene: Scene, frame: Frame, rng: np.random.Generator, age:
 
 def _mesentery(scene: Scene, frame: Frame, rng: np.random.Generator) -> None:
     """Small vessels in the fat of the mesentery."""
-    for _ in range(70):
-        a = np.array([rng.uniform(-220, -10), rng.uniform(-100, -50), rng.uniform(-40, 70)])
-        b = a + rng.normal(0, 18, 3)
-        r = float(rng.uniform(0.8, 2.2))
-        kind, label = ("portal_vein", Tissue.PORTAL_VEIN) if rng.random() < 0.6 else ("aorta", Tissue.ARTERY)
-        tubes(
-            scene,
-            frame.to_patient(np.stack([a, (a + b) / 2 + rng.normal(0, 3, 3), b])),
-            r,
-            kind,
-            label,
-            over=(Tissue.FAT,),
-        )
+    for kind, label, share in (("portal_vein", Tissue.PORTAL_VEIN, 42), ("aorta", Tissue.ARTERY, 28)):
+        lines = []
+        for _ in range(share):
+            a = np.array([rng.uniform(-220, -10), rng.uniform(-100, -50), rng.uniform(-40, 70)])
+            b = a + rng.normal(0, 18, 3)
+            lines.append(frame.to_patient(np.stack([a, (a + b) / 2 + rng.normal(0, 3, 3), b])))
+        cut = share // 2
+        for part, radius in ((lines[:cut], 0.9), (lines[cut:], 1.7)):
+            add_tubes(scene, part, radius * float(rng.uniform(0.7, 1.3)), kind, label, over=(Tissue.FAT,))

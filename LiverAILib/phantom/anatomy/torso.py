@@ -225,8 +225,8 @@ def _spine(scene: Scene, frame: Frame, shape: TorsoShape, rng: np.random.Generat
     add(Solid(grid.like(cord), (Layer("cord", Tissue.OTHER),), moving=False))
 
 
-def rib_line(index: int, side: float, shape: TorsoShape) -> tuple[Vector, float]:
-    """Centre line (n, 3) of rib `index` (5 to 12) in standard space, and the share of it that is bone."""
+def rib_line(index: int, side: float, shape: TorsoShape) -> tuple[Vector, float, float]:
+    """Centre line (n, 3) of rib `index` in standard space, how far round the trunk it goes, and how far it is bone."""
     a, b, yc, n = CAVITY
     top = -2.0 + (12 - index) * 28.0
     reach = {12: 0.38, 11: 0.5, 10: 0.72}.get(index, 0.93)
@@ -241,27 +241,47 @@ def rib_line(index: int, side: float, shape: TorsoShape) -> tuple[Vector, float]
     y = yc + b * off * grow * sin * taper
     z = top - drop * s**1.1 + 70 * np.maximum(s - 0.78, 0) * 2.2
     first = [[top + 4, 10.0, side * 20.0], [top + 2, 26.0, side * 40]]
-    return np.vstack([first, np.column_stack([z, y, x])[1:]]), 0.78
+    return np.vstack([first, np.column_stack([z, y, x])[1:]]), reach, 0.78
 
 
 def _ribs(scene: Scene, frame: Frame, shape: TorsoShape, rng: np.random.Generator) -> None:
     thickness = float(rng.uniform(4.6, 6.2))
     marrow = float(rng.uniform(130, 260))
+    bones: list[Vector] = []
+    cartilages: list[Vector] = []
     for index in range(3, 13):
         for side in (-1.0, 1.0):
-            line, bony = rib_line(index, side, shape)
-            line = line + rng.normal(0, 1.5, 3)
-            points = frame.to_patient(line)
-            share = np.linspace(0, 1, len(points)) * {12: 0.38, 11: 0.5, 10: 0.72}.get(index, 0.93)
-            bone = share <= bony
-            for keep, hu, radius in ((bone, 620.0, thickness), (bone, marrow, thickness - 2.0)):
-                tubes(scene, points[keep], radius, hu, Tissue.BONE, moving=False)
-            if (~bone).any():
-                tubes(scene, points[np.flatnonzero(bone)[-1] :], thickness, "cartilage", Tissue.OTHER, moving=False)
+            line, reach, bony = rib_line(index, side, shape)
+            points = frame.to_patient(line + rng.normal(0, 1.5, 3))
+            bone = np.linspace(0, 1, len(points)) * reach <= bony
+            bones.append(points[bone])
+            if not bone.all():
+                cartilages.append(points[np.flatnonzero(bone)[-1] :])
+    add_tubes(scene, cartilages, thickness, "cartilage", Tissue.OTHER, moving=False)
+    add_tubes(scene, bones, thickness, 620.0, Tissue.BONE, moving=False)
+    add_tubes(scene, bones, thickness - 2.0, marrow, Tissue.BONE, moving=False)
     front = CAVITY[2] - CAVITY[1] - 6
     sternum = frame.to_patient(smooth_curve([[75, front, 0], [140, front + 6, 0], [320, front + 40, 0]], 8))
     tubes(scene, sternum, 9.0, 520.0, Tissue.BONE, moving=False)
     tubes(scene, sternum, 7.0, marrow * 0.8, Tissue.BONE, moving=False)
+
+
+def add_tubes(
+    scene: Scene,
+    lines: list[Vector],
+    radius: float,
+    hu: str | float,
+    label: Tissue,
+    *,
+    moving: bool = True,
+    over: tuple[Tissue, ...] = (),
+) -> None:
+    """Add many tubes of one radius as one item; lines: patient points (n, 3) of each."""
+    if not lines:
+        return
+    start, end = np.vstack([line[:-1] for line in lines]), np.vstack([line[1:] for line in lines])
+    r = np.full(len(start), radius, np.float32)
+    scene.items.append(Tubes(_f32(start), _f32(end), r, r, hu, label, moving, over))
 
 
 def tubes(
