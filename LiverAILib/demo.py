@@ -63,7 +63,7 @@ def run_demo(args: argparse.Namespace, *, write: ExamWriter | None = None, parts
             exam = synthetic_exam(args.out, args.seed, write or write_exam)
             run, study = _analyze(args, exam / "dicom", parts)
             _say(found_against_true(run, exam))
-        _make_scene(run, study, args.out / "scene", pictures=not args.no_pictures)
+        make_scene_if_possible(run, study, args.out / "scene", pictures=not args.no_pictures)
         _say(f"Done in {time.perf_counter() - begin:.0f} s. Research use only. Not for diagnosis.")
     return 0
 
@@ -205,7 +205,8 @@ def found_against_true(run: RunFolder, exam: Path) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _make_scene(run: RunFolder, study: Study, out: Path, *, pictures: bool) -> None:
+def make_scene_if_possible(run: RunFolder, study: Study, out: Path, *, pictures: bool) -> None:
+    """Write the scene and its pictures; without slicer-core say what to install and go on."""
     _step("Loading the result into a Slicer scene" + (" and taking pictures" if pictures else ""))
     try:
         from LiverAILib.scene.demo import make_scene

@@ -1,19 +1,26 @@
 """The demo: its exam is written once, and its table tells found from missed. No network needed."""
 
 import json
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ct_builder import write_series
 from liverai_fakes import ToySegmenter, everything_in, toy_affine, toy_lesions, toy_study, toy_truth
 
+from LiverAILib.analysis.command import Parts
 from LiverAILib.analysis.pipeline import analyze
-from LiverAILib.demo import compare_lesions, found_against_true, synthetic_exam
+from LiverAILib.cli import build_parser
+from LiverAILib.demo import compare_lesions, found_against_true, run_demo, synthetic_exam
 from LiverAILib.errors import StudyError
 from LiverAILib.export.nrrd import write_nrrd
-from LiverAILib.export.run_folder import RunFolder, write_run
+from LiverAILib.export.run_folder import RunFolder, read_run, write_run
+from LiverAILib.importing import load_study
+from LiverAILib.study import Phase
 
 
 def cube(shape: tuple[int, int, int], *corners: tuple[int, int, int], side: int = 4) -> np.ndarray:
@@ -115,3 +122,56 @@ def test_the_demo_says_how_it_is_used() -> None:
         [sys.executable, "-m", "LiverAILib.cli", "demo", "--help"], capture_output=True, text=True, check=True
     )
     assert "--study" in done.stdout
+
+
+def small_exam(folder: Path, seed: int) -> None:
+    """Stands in for `write_exam`: a coarse trunk in three phases, and a made-up truth."""
+    for number, look in enumerate(("plain", "arterial", "portal"), start=2):
+        write_series(folder / "dicom", look=look, description=look, number=number)
+    volume = load_study([folder / "dicom"]).volumes[Phase.PORTAL_VENOUS]
+    toy_exam(folder / "toy")
+    (folder / "toy" / "truth.json").rename(folder / "truth.json")
+    shutil.rmtree(folder / "toy")
+    write_nrrd(folder / "liver.nrrd", (volume.array > 0).astype(np.uint8), volume.affine)
+    write_nrrd(folder / "lesions.nrrd", cube(volume.array.shape, (4, 30, 30), (12, 40, 20)), volume.affine)
+
+
+def test_the_demo_from_dicom_to_scene(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("slicer", reason="slicer-core is not installed")
+    args = build_parser(["demo"]).parse_args(["demo", "--out", str(tmp_path / "demo"), "--no-pictures"])
+    parts = Parts(segmenter=ToySegmenter(), lesion_finder=toy_lesions)
+    assert run_demo(args, write=small_exam, parts=parts) == 0
+    text = capsys.readouterr().out
+    assert "Found against true" in text
+    assert "Liver Dice 1.000" in text
+    assert "Research use only" in text
+    assert read_run(tmp_path / "demo" / "run").findings.lesions
+    assert zipfile.is_zipfile(tmp_path / "demo" / "scene" / "scene.mrb")
+    assert run_demo(args, write=small_exam, parts=parts) == 0
+    assert "already in" in capsys.readouterr().out
+    assert len(everything_in(tmp_path / "demo")) == 3  # exam, run, scene
+
+
+def test_the_demo_of_ones_own_study_has_no_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("slicer", reason="slicer-core is not installed")
+    write_series(tmp_path / "mine", look="portal", description="pv")
+    args = build_parser(["demo"]).parse_args(
+        ["demo", "--out", str(tmp_path / "demo"), "--no-pictures", "--study", str(tmp_path / "mine")]
+    )
+    assert run_demo(args, parts=Parts(segmenter=ToySegmenter(), lesion_finder=toy_lesions)) == 0
+    assert "Found against true" not in capsys.readouterr().out
+    assert everything_in(tmp_path / "demo") == ["run", "scene"]
+
+
+def test_without_slicer_core_the_demo_says_what_to_install(tmp_path: Path) -> None:
+    run = toy_run(tmp_path)
+    script = f"""
+import sys
+sys.modules["slicer"] = None  # as if it were not installed
+from pathlib import Path
+from LiverAILib.demo import make_scene_if_possible
+from LiverAILib.export.run_folder import read_run
+make_scene_if_possible(read_run(Path({str(run.path)!r})), None, Path("nowhere"), pictures=True)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "pip install 'LiverAILib[scene]'" in done.stdout
