@@ -31,9 +31,10 @@ bench: .venv/installed
 # torch first: its registry build for CPUs at the pinned version, never the one with gigabytes of CUDA.
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c '$(PYTHON_CHECK)'
+	@echo "Installing into .venv: about 2.5 GB with torch and slicer-core, some minutes the first time."
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt torch
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e ".[scene,test]"
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[scene,test]"
 	touch $@
 
 # Pictures of Slicer's views need a GL library. Without it everything else works.
