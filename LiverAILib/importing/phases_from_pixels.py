@@ -26,12 +26,13 @@ _STEP_MM = 5.0
 class Enhancement:
     """HU of the organs that were found; None where one was not.
 
-    `ceiling`: the volume's highest value (clipped volumes).
+    renal: the brightest 1 ml where the renal pelvis is expected. ceiling: the volume's highest value (clipped volumes).
     """
 
     aorta: float | None
     liver: float | None
     spleen: float | None
+    renal: float | None
     ceiling: float
 
 
@@ -64,12 +65,13 @@ def measure(array: npt.NDArray[np.number], affine: npt.NDArray[np.float64]) -> E
     ceiling = float(array.max())
     body = ndimage.uniform_filter(volume, (1, 3, 3)) > -200
     if min(volume.shape) < 6 or body.mean() < 0.03:
-        return Enhancement(None, None, None, ceiling)
+        return Enhancement(None, None, None, None, ceiling)
     rows = _trunk(body)
     volume, body = volume[rows], body[rows]
     spine = _spine(volume, body, spacing)
     liver, spleen, levels = _organs(volume, spine, spacing)
-    return Enhancement(_aorta(volume[levels], spine[levels], spacing), liver, spleen, ceiling)
+    aorta = _aorta(volume[levels], spine[levels], spacing)
+    return Enhancement(aorta, liver, spleen, _renal(volume, spine, levels, spacing), ceiling)
 
 
 def _trunk(body: npt.NDArray[np.bool_]) -> tuple[slice, slice, slice]:
@@ -137,6 +139,23 @@ def _aorta(volume: _F32, spine: npt.NDArray[np.float64], spacing: _Spacing) -> f
     return float(np.median(best)) if best else None
 
 
+def _renal(volume: _F32, spine: npt.NDArray[np.float64], liver_levels: slice, spacing: _Spacing) -> float | None:
+    """HU of the brightest 1 ml beside and in front of the spine, from the liver's middle to 60 mm below it.
+
+    No bone lies there, but the kidneys do, with excreted contrast in their pelvis from about two minutes on.
+    """
+    if liver_levels.start is None:
+        return None
+    low = max(0, liver_levels.start - round(60 / spacing[0]))
+    high = (liver_levels.start + liver_levels.stop) // 2
+    part, centre = volume[low:high], spine[low:high]
+    off = np.abs(np.arange(volume.shape[2]) - centre[:, 1, None, None]) * spacing[2]
+    ahead = (centre[:, 0, None, None] - np.arange(volume.shape[1])[:, None]) * spacing[1]
+    values = part[(off > 32) & (off < 75) & (ahead > 5) & (ahead < 60)]
+    count = max(1, round(1000 / math.prod(spacing)))
+    return float(np.partition(values, -count)[-count]) if values.size > 20 * count else None
+
+
 def _organs(
     volume: _F32, spine: npt.NDArray[np.float64], spacing: _Spacing
 ) -> tuple[float | None, float | None, slice]:
@@ -173,9 +192,13 @@ def _largest(mask: npt.NDArray[np.bool_], spacing: _Spacing, least_ml: float) ->
     return np.asarray(labels == int(np.argmax(sizes)) + 1)
 
 
-#: HU without contrast (mean, deviation between patients; the liver's is wide because of fat), relative deviation of
-#: the rise, and share of cases in which something else was taken for the organ: aorta, liver, spleen.
-_ORGANS = ((42, 5, 0.2, 0.08), (56, 12, 0.25, 0.05), (48, 6, 0.2, 0.35))
+#: Aorta, liver, spleen: HU without contrast (mean, deviation between patients; the liver's is wide because of fat),
+#: relative deviation of the rise, and how often something else was measured, of which HU (stomach for the spleen).
+_ORGANS = (
+    (42, 5, 0.15, 0.02, (0, 500)),
+    (56, 12, 0.25, 0.03, (0, 200)),
+    (48, 6, 0.2, 0.5, (0, 80)),
+)
 #: Rise over that in each phase at the usual dose (early and late times where the phase is long), and how usual the
 #: phase is as the only series of an exam. After Goshima et al., AJR 2006;187:W25, and Bae, Radiology 2010;256:32.
 _RISES: dict[Phase, tuple[float, tuple[tuple[float, float, float], ...]]] = {
@@ -206,8 +229,8 @@ def judge(found: Enhancement) -> PhaseOpinion:
     values = (found.aorta, found.liver, found.spleen)
     weights = np.array(
         [
-            prior * np.mean([_likelihood(values, rise, found.ceiling) for rise in rises])
-            for prior, rises in _RISES.values()
+            prior * _excretion(found, phase) * np.mean([_likelihood(values, rise, found.ceiling) for rise in rises])
+            for phase, (prior, rises) in _RISES.items()
         ]
     )
     weights /= weights.sum()
@@ -221,11 +244,35 @@ def judge(found: Enhancement) -> PhaseOpinion:
 def _likelihood(values: tuple[float | None, ...], rises: tuple[float, float, float], ceiling: float) -> float:
     """Probability density of the organs' HU given their rises at the usual dose."""
     product = _DOSE_WEIGHTS / _DOSE_WEIGHTS.sum()
-    for value, rise, (base, base_sd, relative_sd, mistaken) in zip(values, rises, _ORGANS, strict=True):
+    for value, rise, (base, base_sd, relative_sd, mistaken, (low, high)) in zip(values, rises, _ORGANS, strict=True):
         if value is None:
             continue
         expected = np.minimum(base + _DOSES * rise, ceiling)
         deviation = np.sqrt(base_sd**2 + (relative_sd * _DOSES * rise) ** 2 + 4**2)
         normal = np.exp(-0.5 * ((value - expected) / deviation) ** 2) / (deviation * math.sqrt(2 * math.pi))
-        product = product * ((1 - mistaken) * normal + mistaken / 400)
+        other = 1 / (high - low) if low <= value <= high else 1e-4
+        product = product * ((1 - mistaken) * normal + mistaken * other)
     return float(product.sum())
+
+
+def _excretion(found: Enhancement, phase: Phase) -> float:
+    """Probability density of how much the renal region outshines the aorta.
+
+    Parenchyma is about as bright as the aorta in the portal-venous phase and darker before; excreted contrast in the
+    delayed phase (in most patients) is brighter than any vessel. Stones and oral contrast are the exceptions elsewhere.
+    """
+    if found.renal is None or found.aorta is None or found.ceiling < 400:
+        return 1.0
+    excess = found.renal - found.aorta
+
+    def normal(mean: float, deviation: float) -> float:
+        return math.exp(-0.5 * ((excess - mean) / deviation) ** 2) / (deviation * math.sqrt(2 * math.pi))
+
+    bright = 1 / 700 if 40 < excess < 740 else 1e-5
+    parenchyma = normal(10, 35)
+    return {
+        Phase.NON_CONTRAST: 0.95 * normal(5, 25) + 0.05 * bright,
+        Phase.ARTERIAL: 0.95 * normal(-120, 80) + 0.05 * bright,
+        Phase.PORTAL_VENOUS: 0.95 * parenchyma + 0.05 * bright,
+        Phase.DELAYED: 0.3 * parenchyma + 0.7 * bright,
+    }[phase]
