@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,9 @@ def make_scene(run_folder: Path, study: Study, out_dir: Path, pictures: bool = T
     """Load a run into a fresh scene and write it as `scene.mrb`, with pictures of its views.
 
     study: the volumes that were analysed. Pictures: `axial.png`, `coronal.png` and `sagittal.png` through the largest
-    lesion (else the volume's middle), `3d.png` (if a liver was found), and `views.png` with all of them. Where VTK
-    can't draw, the scene is still written and the message says what to install.
+    lesion (else the volume's middle), `3d.png` (if a liver was found), `views.png` with all of them, and
+    `axial_<phase>.png`, without the heat map, for each other phase. Where VTK can't draw, the scene is still written
+    and the message says what to install.
     Raises RunFolderError, SceneError, OutputError.
     """
     host = new_scene()
@@ -62,7 +63,10 @@ def make_scene(run_folder: Path, study: Study, out_dir: Path, pictures: bool = T
     )
     state = rendering_available()
     drawn: dict[str, npt.NDArray[np.uint8]] = {}
+    others = [phase for phase in Phase if phase in volumes and phase is not nodes.findings.reference_phase]
     if pictures and state.available:
+        for phase in others:
+            drawn[f"axial_{phase}"] = render_slice_view(host, "Axial", _plain(content, volumes[phase], phase), centre)
         for orientation in VIEW_NAMES:
             drawn[orientation.lower()] = render_slice_view(host, orientation, content, centre)
         if found:
@@ -105,6 +109,11 @@ def lesion_marks(nodes: RunNodes) -> dict[str, Mark]:
         x, y, z = lps_to_ras(lesion.centre_lps_mm).tolist()
         marks[lesion.id] = Mark(str(number), (x, y, z), segmentation.GetSegment(lesion.id).GetColor())
     return marks
+
+
+def _plain(content: SliceContent, volume: Any, phase: Phase) -> SliceContent:
+    """The same view of another phase, with outlines only."""
+    return replace(content, background=volume, foreground=None, title=f"{PHASE_NAMES[phase]} CT, liver and lesions")
 
 
 def _summary(findings: Findings) -> str:

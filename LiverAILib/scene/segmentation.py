@@ -18,7 +18,7 @@ from LiverAILib.scene.overlay import check_same_grid
 
 LIVER_ID = "liver"
 OUTLINE_PIXELS = 2
-LIVER_OPACITY_3D = 0.3
+LIVER_OPACITY_3D = 0.35
 
 
 def add_segmentation(scene: Any, path: Path, findings: Findings, reference: Any, name: str) -> Any:

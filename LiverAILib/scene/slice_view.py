@@ -70,9 +70,8 @@ def set_up_slice(host: HeadlessScene, orientation: str, content: SliceContent, c
     node.SetOrientation(orientation)
     composite = logic.GetSliceCompositeNode()
     composite.SetBackgroundVolumeID(content.background.GetID())
-    if content.foreground is not None:
-        composite.SetForegroundVolumeID(content.foreground.GetID())
-        composite.SetForegroundOpacity(content.opacity)
+    composite.SetForegroundVolumeID(content.foreground.GetID() if content.foreground is not None else "")
+    composite.SetForegroundOpacity(content.opacity)
     node.JumpSliceByOffsetting(*np.asarray(centre_ras, dtype=np.float64).tolist())
     return logic
 

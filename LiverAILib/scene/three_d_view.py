@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import slicer
+import vtk
 
 from LiverAILib.scene.headless import HeadlessScene
 from LiverAILib.scene.rendering import add_text, displayable_managers, grab, offscreen_window
@@ -64,6 +65,9 @@ def render_3d_view(
     renderer.SetBackground2(*_TOP)
     renderer.SetGradientBackground(True)
     renderer.SetUseDepthPeeling(True)
+    lights = vtk.vtkLightKit()
+    lights.SetKeyLightIntensity(1.0)
+    lights.AddLightsToRenderer(renderer)
     window.SetAlphaBitPlanes(True)
     group = displayable_managers(host, _MANAGERS, renderer, node)
     add_text(renderer, title, (14, size[1] - 14), align=("left", "top"))

@@ -9,21 +9,16 @@ import pytest
 
 pytest.importorskip("slicer", reason="slicer-core is not installed: pip install 'LiverAILib[scene]'")
 
-import vtk
+from scene_fixtures import no_vtk_errors
 
 from LiverAILib.scene.headless import HeadlessScene, new_scene
 
 
 @pytest.fixture(autouse=True)
 def _vtk_errors_fail() -> Iterator[None]:
-    """Collect what VTK prints; an error fails the test."""
-    before = vtk.vtkOutputWindow.GetInstance()
-    window = vtk.vtkStringOutputWindow()
-    vtk.vtkOutputWindow.SetInstance(window)
-    yield
-    vtk.vtkOutputWindow.SetInstance(before)
-    text = window.GetOutput()
-    assert "ERROR" not in text, text
+    """Any VTK error fails the test."""
+    with no_vtk_errors():
+        yield
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,6 +125,22 @@ def make_run(
     folder.parent.mkdir(parents=True, exist_ok=True)
     write_run(Analysis(findings, affine, inside_liver, labels, probability), study, folder, overwrite=True)
     return Run(folder, study, findings, inside_liver, labels, probability)
+
+
+@contextlib.contextmanager
+def no_vtk_errors() -> Iterator[None]:
+    """Collect what VTK prints; raise AssertionError at the end if there was an error."""
+    import vtk
+
+    before = vtk.vtkOutputWindow.GetInstance()
+    window = vtk.vtkStringOutputWindow()
+    vtk.vtkOutputWindow.SetInstance(window)
+    try:
+        yield
+    finally:
+        vtk.vtkOutputWindow.SetInstance(before)
+    text = window.GetOutput()
+    assert "ERROR" not in text, text
 
 
 def add_volumes(scene: Any, run: Run) -> dict[Phase, Any]:

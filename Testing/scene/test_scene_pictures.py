@@ -136,7 +136,8 @@ def test_lesions_show_through_the_liver_in_3d(host: HeadlessScene, run: Run) -> 
 def test_make_scene_writes_a_scene_that_opens_and_pictures(run: Run, tmp_path: Path) -> None:
     made = make_scene(run.folder, run.study, tmp_path / "out")
     assert made.message == ""
-    assert [path.name for path in made.pictures] == ["axial.png", "coronal.png", "sagittal.png", "3d.png", "views.png"]
+    names = ["axial_arterial.png", "axial.png", "coronal.png", "sagittal.png", "3d.png", "views.png"]
+    assert [path.name for path in made.pictures] == names
     assert Image.open(made.pictures[-1]).size == (2000, 1600)
     host = new_scene()
     read_scene(host, made.scene_path)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scene_fixtures import Run, add_volumes, axis_aligned, make_run
+from scene_fixtures import Run, add_volumes, axis_aligned, make_run, no_vtk_errors
 from scipy.spatial.transform import Rotation
 
 from LiverAILib.errors import RunFolderError
@@ -258,6 +258,14 @@ def test_showing_a_run_does_not_change_the_volumes(scene: Any, run: Run) -> None
     assert (node_array(node) == before[0]).all()
     np.testing.assert_array_equal(node_affine(node), before[1])
     assert (node.GetName(), node.GetDisplayNode().GetWindow()) == before[2:]
+
+
+def test_a_vtk_error_fails_a_test() -> None:
+    """The fixture that guards every test here does see errors."""
+    import vtk
+
+    with pytest.raises(AssertionError, match="ERROR"), no_vtk_errors():
+        vtk.vtkImageGaussianSmooth().Update()
 
 
 def test_matrices_survive_vtk() -> None:
