@@ -204,7 +204,7 @@ def _looks_like_bare_dicom(head: bytes) -> bool:
 
 
 def _meta_information(data: bytes) -> tuple[bytes, int]:
-    """Transfer syntax and length of the file meta information (group 0002, explicit VR little endian) that `data` begins with."""
+    """Transfer syntax and length of the file meta information (group 0002) that `data` begins with."""
     at, syntax = 0, b""
     while at + 8 <= len(data) and data[at : at + 2] == b"\x02\x00":
         long = data[at + 4 : at + 6] in (b"OB", b"OW", b"SQ", b"UN", b"UT")
@@ -217,7 +217,7 @@ def _meta_information(data: bytes) -> tuple[bytes, int]:
 
 
 def _inflated(path: Path, start: int) -> io.BytesIO:
-    """A deflated file as a plain one, expanded to no more than MAX_INFLATED_BYTES; `start` is where its dataset begins."""
+    """A deflated file as a plain one, of no more than MAX_INFLATED_BYTES; `start` is where its dataset begins."""
     data = path.read_bytes()
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     body = inflater.decompress(data[start:], MAX_INFLATED_BYTES)

@@ -1,15 +1,15 @@
 """Checks on a NIfTI file's bytes that the reading library does not make.
 
-The library (niftilib, inside ITK) turns NaN into 0 and reads a truncated compressed file without a word, so the bytes are
-counted, the compressed stream's checksum is verified, and floating-point voxels are looked at before they are read.
+The library (niftilib, inside ITK) turns NaN into 0 and reads a truncated compressed file without a word, so the bytes
+are counted, the compressed stream's checksum is verified, and floating-point voxels are looked at before they are read.
 """
 
 from __future__ import annotations
 
 import gzip
 import zlib
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
@@ -28,13 +28,17 @@ def check_bytes(path: Path, most_voxels: int) -> None:
     try:
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if packed else path.open("rb") as stream:
-            _check(stream, most_voxels)
+        if packed:
+            with gzip.open(path) as unpacked:
+                _check(unpacked, most_voxels)
+        else:
+            with path.open("rb") as plain:
+                _check(plain, most_voxels)
     except (EOFError, gzip.BadGzipFile, zlib.error, OSError) as error:
         raise NiftiProblem("it is truncated or damaged") from error
 
 
-def _check(stream: IO[bytes], most_voxels: int) -> None:
+def _check(stream: BufferedIOBase | gzip.GzipFile, most_voxels: int) -> None:
     header = stream.read(_HEADER_BYTES)
     if len(header) < _HEADER_BYTES:
         raise NiftiProblem("it is empty or truncated")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+#: Real CT for trying out, beside the project (or where LIVERAI_DATA says); tests that need it skip without it.
+DATA = Path(os.environ.get("LIVERAI_DATA") or Path(__file__).parents[3] / "shared" / "data")
 
 SIZE, PIXEL_MM, STEP_MM, COUNT = 80, 4.0, 5.0, 24
 STUDY, FRAME = generate_uid(entropy_srcs=["study"]), generate_uid(entropy_srcs=["frame"])

@@ -25,6 +25,11 @@ def localizer(dataset: Dataset, index: int) -> None:
     dataset.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
 
 
+def coronal(dataset: Dataset, index: int) -> None:
+    dataset.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
+    dataset.ImagePositionPatient = [-SIZE * PIXEL_MM / 2, index * STEP_MM, 100]
+
+
 def test_study_of_three_phases_with_clinical_items_from_the_tags(tmp_path: Path) -> None:
     write_series(tmp_path, number=2, look="plain", description="nativ 5.0")
     write_series(tmp_path, number=3, look="arterial", description="ART 1.5")
@@ -83,7 +88,7 @@ def test_unmarked_scout_across_the_plane_is_left_out(tmp_path: Path) -> None:
     [
         (setting(ImageType=["DERIVED", "SECONDARY", "MPR"]), r"a derived reformat \(MPR\)"),
         (setting(ImageType=["DERIVED", "SECONDARY", "MIP"]), "a projection, rendering or material map"),
-        (lambda d, i: coronal(d, i), "a reformat in another plane than axial"),
+        (coronal, "a reformat in another plane than axial"),
     ],
 )
 def test_derived_reformat_is_used_only_when_named(tmp_path: Path, edit: object, reason: str) -> None:
@@ -93,11 +98,6 @@ def test_derived_reformat_is_used_only_when_named(tmp_path: Path, edit: object, 
     study = load_study([tmp_path], phase_choices={"4": Phase.PORTAL_VENOUS})
     assert list(study.volumes) == [Phase.PORTAL_VENOUS]
     assert warned(study, "used at the user's word")
-
-
-def coronal(dataset: Dataset, index: int) -> None:
-    dataset.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
-    dataset.ImagePositionPatient = [-SIZE * PIXEL_MM / 2, index * STEP_MM, 100]
 
 
 def test_bolus_tracking_is_left_out(tmp_path: Path) -> None:

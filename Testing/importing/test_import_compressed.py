@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from ct_builder import COUNT, STEP_MM, anatomy, slice_dataset, write_series
+from ct_builder import COUNT, DATA, STEP_MM, anatomy, slice_dataset, write_series
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import (
+    JPEG2000,
     UID,
     EnhancedCTImageStorage,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
-    JPEG2000,
     JPEG2000Lossless,
     JPEGLSLossless,
     JPEGLSNearLossless,
@@ -28,7 +28,7 @@ from LiverAILib.importing import inspect, load_study
 from LiverAILib.importing.codestream import claimed_size
 from LiverAILib.study import Phase, Volume
 
-CASES = Path("/work/shared/data/dicom_cases")
+CASES = DATA / "dicom_cases"
 
 
 def portal(folder: Path) -> Volume:
@@ -61,7 +61,7 @@ def test_lossy_syntaxes_decode_and_are_said(tmp_path: Path, syntax: UID, options
 def test_plain_syntaxes_are_read(tmp_path: Path, syntax: UID) -> None:
     for path in write_series(tmp_path):
         dataset = pydicom.dcmread(path)
-        little = not syntax == ExplicitVRBigEndian
+        little = syntax != ExplicitVRBigEndian
         if not little:
             dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()
         dataset.file_meta.TransferSyntaxUID = syntax

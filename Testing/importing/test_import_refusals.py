@@ -73,27 +73,50 @@ FAULTS: dict[str, tuple[Edit, str, str]] = {
     "irregular spacing": (move(lambda i: (0, 0, 1.7 * (i % 3 == 1))), "unevenly spaced", "even spacing"),
     "gantry tilt": (tilt, "the gantry was tilted: the stack leans by 10.0 degrees (the tag says 10)", "Resample"),
     "shifted images": (move(lambda i: (8 * (i == 9), 0, 0)), "shifted against each other", "Re-send"),
-    "same place, other pixels": (duplicate_place, "1 of its 24 images lie at the place of another", "series of its own"),
+    "same place, other pixels": (
+        duplicate_place,
+        "1 of its 24 images lie at the place of another",
+        "series of its own",
+    ),
     "mixed matrix": (only(3, smaller), "differ in size: 80 x 40, 80 x 80", "Re-send"),
-    "mixed pixel spacing": (only(3, setting(PixelSpacing=[3.5, 3.5])), "differ in pixel spacing (3.500 to 4.000", "Re-send"),
+    "mixed pixel spacing": (
+        only(3, setting(PixelSpacing=[3.5, 3.5])),
+        "differ in pixel spacing (3.500 to 4.000",
+        "Re-send",
+    ),
     "mixed frame of reference": (
-        only(3, setting(FrameOfReferenceUID=generate_uid())), "more than one frame of reference", "Re-send",
+        only(3, setting(FrameOfReferenceUID=generate_uid())),
+        "more than one frame of reference",
+        "Re-send",
     ),
     "mixed orientation": (
         lambda d, i: setattr(d, "ImageOrientationPatient", [1, 0, 0, 0, 1, 0] if i % 2 else [-1, 0, 0, 0, 1, 0]),
-        "different planes", "Re-send",
+        "different planes",
+        "Re-send",
     ),
     "two patients in one series": (only(3, setting(PatientID="OTHER")), "images of two patients", "one patient"),
-    "two studies in one series": (only(3, setting(StudyInstanceUID=generate_uid())), "images of two studies", "one study"),
+    "two studies in one series": (
+        only(3, setting(StudyInstanceUID=generate_uid())),
+        "images of two studies",
+        "one study",
+    ),
     "no position": (setting(ImagePositionPatient=None), "24 of 24 images have no position tag", "Export the original"),
-    "some without position": (only(3, setting(ImagePositionPatient=None)), "1 of 24 images have no position tag", "Export"),
+    "some without position": (
+        only(3, setting(ImagePositionPatient=None)),
+        "1 of 24 images have no position tag",
+        "Export",
+    ),
     "no orientation": (setting(ImageOrientationPatient=None), "no orientation tag", "Export the original"),
     "bad orientation": (setting(ImageOrientationPatient=[1, 0, 0, 1, 1, 0]), "perpendicular directions", "Re-send"),
     "no pixel spacing": (setting(PixelSpacing=None), "no pixel spacing tag", "Export the original"),
     "absurd pixel spacing": (setting(PixelSpacing=[400, 400]), "pixel spacing of 400 mm", "Re-send"),
     "truncated pixels": (only(3, truncated), "1 of 24 images: truncated pixel data", "Re-send"),
     "no pixels": (only(3, setting(PixelData=None)), "1 of 24 images: no pixel data", "Re-send"),
-    "missing rescale": (setting(RescaleSlope=None, RescaleIntercept=None), "rescale slope and intercept are missing", "Export"),
+    "missing rescale": (
+        setting(RescaleSlope=None, RescaleIntercept=None),
+        "rescale slope and intercept are missing",
+        "Export",
+    ),
     "not HU by its tag": (setting(RescaleType="Z_EFF"), "its values are Z_EFF, not Hounsfield units", "plain CT"),
     "raw values": (raw_values, "not HU (air is -1000)", "Hounsfield units"),
     "constant": (constant, "same value", "another series"),
@@ -102,7 +125,7 @@ FAULTS: dict[str, tuple[Edit, str, str]] = {
     "absurd frames": (setting(NumberOfFrames=2_000_000_000), "2000000000 frames", "Re-send"),
     "odd bits": (setting(BitsAllocated=12), "12 bits per pixel", "Re-send"),
     "palette": (setting(PhotometricInterpretation="PALETTE COLOR"), "not grey values", "plain CT"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
