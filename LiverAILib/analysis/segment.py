@@ -69,7 +69,7 @@ def predict(
     padded_depth = max(depth, chunk)
     pad = (0, wanted[2] - width, 0, wanted[1] - height, 0, padded_depth - depth)
     padded = F.pad(image[None], pad, value=-1.0)[0]
-    starts = [*range(0, padded_depth - chunk, chunk - OVERLAP), padded_depth - chunk]
+    starts = [*range(0, padded_depth - chunk, CHUNK - OVERLAP), padded_depth - chunk]
     total = torch.zeros((2, padded_depth, height, width))
     weights = torch.zeros(padded_depth, 1, 1)
     ramp = torch.arange(1, chunk + 1).minimum(torch.arange(chunk, 0, -1)).clamp(max=OVERLAP).float().view(-1, 1, 1)

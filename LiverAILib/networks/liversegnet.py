@@ -185,9 +185,8 @@ class LiverSegNet(nn.Module):
     """Logits for liver (lesions included) and lesion from one CT phase.
 
     Input (batch, 1, z, y, x), HU clipped to [-40, 160] and scaled to [-1, 1]; z must be a multiple of 8, y and x of 32
-    (`multiple`) and at least 96 (`least`). Output: (batch, 2, z, y, x) logits, channel 0 liver, 1 lesion; in training mode a list, the full
-    output
-    first, then the three deep-supervision outputs at 1/2, 1/4 and 1/8 of its resolution.
+    (`multiple`) and at least 96 (`least`). Output: (batch, 2, z, y, x) logits, channel 0 liver, 1 lesion; in training
+    mode a list, the full output first, then the three deep-supervision outputs at 1/2, 1/4 and 1/8 of its resolution.
     """
 
     multiple = (8, 32, 32)

@@ -9,7 +9,6 @@ weights is what is exported, and a budget in minutes may stand in for one in ste
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -19,10 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from LiverAILib.analysis.grid import to_network
+from LiverAILib.analysis.grid import MIN_SLICE_MM, WINDOW_HU, to_network
 from LiverAILib.analysis.segment import bfloat16_is_fast, clean, predict
+from LiverAILib.bundles import Bundle, write_bundle
 from LiverAILib.evaluation.overlap import dice
 from LiverAILib.networks.liversegnet import LiverSegNet
+from LiverAILib.study import Phase
 from LiverAILib.training.cases import CaseFiles, Split, TrainingCase, training_case
 from LiverAILib.training.checkpoint import load_checkpoint, save_checkpoint
 from LiverAILib.training.losses import segmentation_loss
@@ -209,14 +210,66 @@ def plot_curves(path: Path, losses: list[float], validations: list[dict[str, flo
     plt.close(figure)
 
 
-def write_history(path: Path, training: Training) -> None:
-    """What was done, for the bundle: options, losses by 50 steps, validations, patients by use."""
+def write_package(training: Training, folder: Path, trained_on: str, data_licence: str, version: str) -> Bundle:
+    """Write the averaged weights as a model package, with how they were trained."""
+    recipe = training.recipe
     losses = training.losses
-    record = {
-        "recipe": asdict(training.recipe),
-        "steps": training.step,
-        "minutes": round(training.minutes, 1),
-        "loss_by_50_steps": [round(float(np.mean(losses[i : i + 50])), 4) for i in range(0, len(losses), 50)],
-        "validation": training.validations,
+    metadata = {
+        "name": "liversegnet",
+        "version": version,
+        "task": "Liver and liver lesion segmentation in CT of any contrast phase",
+        "description": "LiverSegNet of LiAIDS (Ying et al., Nat Commun 2024). Research use only, not for diagnosis.",
+        "authors": "LiverAI developers",
+        "copyright": "Weights: non-commercial research use, as their training data.",
+        "network": "LiverSegNet",
+        "preset": recipe.preset,
+        "labels": ["liver", "lesion"],
+        "input": {
+            "in_plane_mm": recipe.in_plane_mm,
+            "min_slice_mm": MIN_SLICE_MM,
+            "window_hu": WINDOW_HU,
+            "phases": [str(phase) for phase in Phase],
+        },
+        "trained_on": trained_on,
+        "data_licence": data_licence,
+        "results": training.validations[-1:],
+        "training": {
+            "recipe": asdict(recipe),
+            "steps": training.step,
+            "minutes": round(training.minutes, 1),
+            "patients": {
+                side: sorted({case.patient for case in getattr(training.split, side)})
+                for side in ("train", "validation", "test")
+            },
+            "loss_by_50_steps": [round(float(np.mean(losses[i : i + 50])), 4) for i in range(0, len(losses), 50)],
+            "validations": training.validations,
+        },
+        "network_data_format": {
+            "inputs": {
+                "image": {
+                    "type": "image",
+                    "format": "hounsfield",
+                    "modality": "CT",
+                    "num_channels": 1,
+                    "spatial_shape": ["8*n", "32*n", "32*n"],
+                    "dtype": "float32",
+                    "value_range": [-1, 1],
+                    "is_patch_data": False,
+                    "channel_def": {"0": "image"},
+                }
+            },
+            "outputs": {
+                "pred": {
+                    "type": "logits",
+                    "format": "segmentation",
+                    "num_channels": 2,
+                    "spatial_shape": ["8*n", "32*n", "32*n"],
+                    "dtype": "float32",
+                    "value_range": [],
+                    "is_patch_data": False,
+                    "channel_def": {"0": "liver", "1": "lesion"},
+                }
+            },
+        },
     }
-    path.write_text(json.dumps(record, indent=1))
+    return write_bundle(folder, training.average, metadata)

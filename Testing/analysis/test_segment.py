@@ -1,0 +1,114 @@
+"""Inference with LiverSegNet: any size, chunks that join without a seam, post-processing, threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from LiverAILib.analysis.segment import CHUNK, LiverSegmenter, choose_device, clean, predict
+from LiverAILib.findings import Model
+from LiverAILib.networks.liversegnet import LiverSegNet
+from LiverAILib.study import Source, Volume
+
+CPU = torch.device("cpu")
+
+
+class Threshold(nn.Module):
+    """A network without parameters: each voxel over 0 is liver, over 0.5 is lesion."""
+
+    multiple = LiverSegNet.multiple
+    least = LiverSegNet.least
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert all(size % step == 0 for size, step in zip(x.shape[2:], self.multiple, strict=True))
+        return torch.cat([x * 40, (x - 0.5) * 40], dim=1)
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("shape", [(1, 40, 50), (13, 100, 70), (CHUNK, 96, 96), (3 * CHUNK + 5, 33, 65)])
+def test_every_size_is_predicted_and_chunks_join_without_a_seam(shape: tuple[int, int, int]) -> None:
+    torch.manual_seed(0)
+    image = torch.rand(shape) * 2 - 1
+    probability = predict(Threshold(), image, CPU)
+    assert probability.shape == (2, *shape)
+    assert torch.allclose(probability[0], (image.bfloat16().float() * 40).sigmoid(), atol=0.06)
+
+
+def test_progress_ends_at_one() -> None:
+    said: list[float] = []
+    predict(Threshold(), torch.zeros(100, 32, 32), CPU, said.append)
+    assert said == sorted(said)
+    assert said[-1] == 1
+
+
+def test_only_the_largest_region_is_liver_and_its_holes_are_filled() -> None:
+    probability = torch.zeros(2, 10, 40, 40)
+    probability[0, 2:8, 5:25, 5:25] = 0.9
+    probability[0, 4, 12:15, 12:15] = 0.1  # a dark lesion that the liver channel missed
+    probability[1, 4, 12:15, 12:15] = 0.8
+    probability[0, 2:4, 32:38, 32:38] = 0.9  # a piece of spleen
+    probability[1, 2:4, 32:38, 32:38] = 0.9
+    cleaned = clean(probability)
+    assert (cleaned[0, 4, 12:15, 12:15] > 0.5).all()
+    assert (cleaned[1, 4, 12:15, 12:15] > 0.5).all()
+    assert cleaned[:, :, 30:, 30:].max() == 0
+
+
+def test_no_liver_leaves_nothing() -> None:
+    assert clean(torch.full((2, 4, 20, 20), 0.4)).max() == 0
+
+
+def phantomlike() -> Volume:
+    array = np.full((12, 150, 160), -1000, np.int16)
+    array[:, 20:130, 20:140] = 50
+    array[3:9, 40:100, 40:100] = 110
+    array[5:7, 60:75, 60:75] = 140
+    affine = np.diag([0.9, 0.9, 4.0, 1.0])
+    return Volume(array, affine, Source("test", "phantom"))
+
+
+def test_the_segmenter_answers_on_the_volumes_own_grid() -> None:
+    volume = phantomlike()
+    segmenter = LiverSegmenter(Threshold(), Model(name="t", version="0", sha256="0"), 1.25, CPU)
+    found = segmenter(volume)
+    assert found.liver.shape == found.lesion_probability.shape == volume.array.shape
+    true = volume.array >= 110
+    assert 2 * (found.liver & true).sum() / (found.liver.sum() + true.sum()) > 0.97
+    assert (found.lesion_probability[5:7, 63:72, 63:72] > 0.5).all()
+    assert (found.lesion_probability[~found.liver] == 0).all()
+
+
+def test_one_and_two_threads_agree_and_a_second_run_is_the_same(threads: None) -> None:
+    torch.manual_seed(1)
+    segmenter = LiverSegmenter(LiverSegNet("compact"), Model(name="t", version="0", sha256="0"), 2.5, CPU)
+    results = []
+    for count in (1, 2, 2):
+        torch.set_num_threads(count)
+        torch.manual_seed(2)
+        results.append(segmenter(phantomlike()).lesion_probability)
+    assert np.abs(results[0] - results[1]).max() < 0.02
+    assert np.array_equal(results[1], results[2])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_a_gpu_agrees_with_the_cpu() -> None:
+    torch.manual_seed(1)
+    network, model = LiverSegNet("compact"), Model(name="t", version="0", sha256="0")
+    on_cpu = LiverSegmenter(network, model, 2.5, CPU)(phantomlike()).lesion_probability
+    on_gpu = LiverSegmenter(network, model, 2.5, torch.device("cuda"))(phantomlike()).lesion_probability
+    assert np.abs(on_cpu - on_gpu).max() < 0.05
+
+
+def test_the_device_may_be_named() -> None:
+    assert choose_device("cpu") == CPU
+    assert choose_device("auto").type in ("cpu", "cuda")
