@@ -1,6 +1,8 @@
 """Bad days, on the real command in real processes: a clear sentence, the stated exit code, nothing half-written."""
 
 import ctypes
+import hashlib
+import json
 import os
 import resource
 import signal
@@ -11,8 +13,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+import safetensors.numpy
 from liverai_fakes import everything_in
 
 from LiverAILib.export.place import Place
@@ -184,11 +188,8 @@ def test_a_read_only_disk(liverai: Run, tiny_disk: Callable[[str], Path]) -> Non
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one model package whose hash is right (its weights fit no network)."""
-    import torch
-
-    from LiverAILib.bundles import write_bundle
-
     folder = tmp_path_factory.mktemp("packages")
+    weights = safetensors.numpy.save({"weight": np.arange(100, dtype=np.float32)})
     metadata = {
         "name": "liversegnet",
         "version": "0.0.1",
@@ -199,8 +200,15 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "trained_on": "nothing",
         "data_licence": "none",
         "results": [],
+        "sha256": hashlib.sha256(weights).hexdigest(),
     }
-    write_bundle(folder / "liversegnet", {"weight": torch.arange(100.0)}, metadata)
+    for name, content in (
+        ("configs/metadata.json", json.dumps(metadata).encode()),
+        ("models/model.safetensors", weights),
+    ):
+        path = folder / "liversegnet" / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
     return folder
 
 
@@ -231,6 +239,14 @@ def test_no_model_package(liverai: Run, tmp_path: Path) -> None:
     assert done.returncode == 5
     assert "liversegnet is not in" in done.stderr.splitlines()[-1]
     assert everything_in(tmp_path) == []
+
+
+def test_a_mounted_disk_itself_is_refused_before_the_work(liverai: Run, tiny_disk: Callable[[str], Path]) -> None:
+    disk = tiny_disk("size=64m")
+    done = liverai("--fake-seconds", 20, "analyze", "x", "-o", disk)
+    assert done.returncode == 6
+    assert "a folder inside it" in done.stderr.splitlines()[-1]
+    assert liverai("analyze", "x", "-o", disk / "run").returncode == 0
 
 
 def test_one_phase_is_enough_and_the_missing_ones_are_named(liverai: Run, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from LiverAILib import __version__
 from LiverAILib.analysis.progress import Progress, Step, reporter
 from LiverAILib.errors import ResourceLimitError, StudyError
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from LiverAILib.analysis.pipeline import LesionFinder
     from LiverAILib.analysis.segment import Segmenter
     from LiverAILib.export.run_folder import RunFolder
-    from LiverAILib.findings import Lesion
+    from LiverAILib.findings import Lesion, Model
     from LiverAILib.study import ClinicalRecord, Phase, Study
 
     StudyLoader = Callable[..., Study]
@@ -153,6 +154,7 @@ def analyze_to_folder(
     """
     from LiverAILib.analysis.memory import require_memory
     from LiverAILib.analysis.pipeline import WEIGHTS, analyze
+    from LiverAILib.bundles import find_bundle
     from LiverAILib.export.log import run_log
     from LiverAILib.export.run_folder import reserve_run
 
@@ -165,12 +167,17 @@ def analyze_to_folder(
         reserve_run(args.output, overwrite=args.overwrite) as writer,
     ):
         on_write(writer.discard)
+        if parts.segmenter is None:
+            find_bundle("liversegnet", args.models)  # a missing or damaged package is said before the work
         with progress.stage("import", "Reading the study") as step:
             study = _load(args, parts.load, step)
             require_memory(study)
             writer.require_space(study)
         with progress.stage("model", "Loading the networks"):
             segmenter, device, threads = _segmenter(args, parts.segmenter)
+        log.info(
+            "LiverAI %s, model %s %s (%s), %s, %d threads.", __version__, *_short(segmenter.model), device, threads
+        )
         analysis = analyze(
             study,
             segmenter,
@@ -236,6 +243,10 @@ def summary(run: RunFolder) -> str:
     lines += [f"Note: {warning}" for warning in findings.warnings]
     lines.append("Research use only. Not for diagnosis.")
     return "\n".join(lines) + "\n"
+
+
+def _short(model: Model) -> tuple[str, str, str]:
+    return model.name, model.version, model.sha256[:12]
 
 
 def _count(lesions: Sequence[Lesion]) -> str:

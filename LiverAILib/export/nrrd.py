@@ -25,6 +25,17 @@ _TYPES: dict[str, np.dtype[Any]] = {
     "float": np.dtype("<f4"),
 }
 _NAMES = {dtype: name for name, dtype in _TYPES.items()}
+_KEYS = {
+    "type",
+    "dimension",
+    "space",
+    "sizes",
+    "space directions",
+    "kinds",
+    "endian",
+    "encoding",
+    "space origin",
+}
 _SLAB_BYTES = 4 << 20
 _HEADER_LIMIT = 4 << 20
 #: Larger arrays are refused before anything is allocated: four times 1024 x 1024 x 1000 voxels of 4 bytes.
@@ -178,6 +189,8 @@ def _blocks(path: Path, header: Header) -> Iterator[bytes]:
 
 
 def _interpret(standard: Mapping[str, str], fields: Mapping[str, str], offset: int) -> Header:
+    if unknown := set(standard) - _KEYS:  # such as "data file", which would lead other readers out of the folder
+        raise ValueError(f'field "{sorted(unknown)[0][:40]}"')
     if standard["encoding"] != "gzip" or standard.get("endian", "little") != "little":
         raise ValueError("not gzip, little endian")
     if standard["space"] != "left-posterior-superior":

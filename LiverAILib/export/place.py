@@ -37,6 +37,8 @@ class Place:
         """Refuse what must not be overwritten. An empty folder may be taken without asking."""
         if not self.out.exists() and not self.out.is_symlink():
             return
+        if self.out.is_mount():
+            raise OutputError(f"{self.out} is a mounted disk, which can't be replaced. Choose a folder inside it.")
         if self.out.is_dir() and not any(self.out.iterdir()):
             return
         if not overwrite:

@@ -104,6 +104,7 @@ def test_a_file_that_unpacks_to_more_than_it_says_is_refused(tmp_path: Path) -> 
         (b"(1.0,0.0,0.0)", b"(1.0,0.0)"),
         (b"encoding: gzip", b"encoding: raw"),
         (b"NRRD0004", b"JUNK0004"),
+        (b"endian: little", b"data file: /etc/passwd"),
     ],
 )
 def test_a_damaged_header_is_refused(tmp_path: Path, old: bytes, new: bytes) -> None:
