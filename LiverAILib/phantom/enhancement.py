@@ -49,6 +49,9 @@ TISSUES: Mapping[str, tuple[float, float, tuple[float, float, float, float, floa
     "cartilage": (105, 25, (0, 1, 3, 5, 6)),
 }
 
+#: Vessels share one unenhanced value, which follows the haematocrit.
+BLOOD = ("aorta", "portal_vein", "hepatic_vein", "vena_cava_low", "vena_cava_high", "heart_blood")
+
 
 @dataclass(frozen=True)
 class Enhancement:
@@ -87,8 +90,9 @@ def draw_enhancement(
     dose = float(np.clip(rng.lognormal(0, 0.18), 0.65, 1.5))
     delay = float(np.clip(rng.normal(1.0, 0.08), 0.85, 1.2))
     hu: dict[str, dict[Phase, float]] = {}
+    blood = rng.normal(41, 4)
     for tissue, (mean, spread, rises) in TISSUES.items():
-        base = rng.normal(mean, spread)
+        base = blood if tissue in BLOOD else rng.normal(mean, spread)
         own = rng.normal(1, 0.06)
         if tissue == "liver":
             base = liver_unenhanced
