@@ -225,8 +225,8 @@ class LiverSegNet(nn.Module):
                 module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
-        for size, step, least in zip(x.shape[2:], self.multiple, self.least, strict=True):
-            if size % step or size < least:
+        for length, step, least in zip(x.shape[2:], self.multiple, self.least, strict=True):
+            if length % step or length < least:
                 wanted = f"multiples of {self.multiple}, at least {self.least}"
                 raise ValueError(f"LiverSegNet: z, y, x must be {wanted}, got {tuple(x.shape[2:])}")
         batch, size = x.shape[0], x.shape[2:]
