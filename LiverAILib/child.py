@@ -51,20 +51,19 @@ def stoppable() -> Iterator[None]:
 def clean_stdout() -> Iterator[IO[str]]:
     """A private stream to the real stdout; what else prints there, C libraries included, goes to stderr meanwhile."""
     sys.stdout.flush()
-    private = os.dup(1)
     python_stdout = sys.stdout
-    with os.fdopen(private, "w", encoding="utf-8", closefd=True) as stream:
-        saved = os.dup(1)
-        try:
-            os.dup2(2, 1)
-            sys.stdout = sys.stderr
-            yield stream
-        finally:
-            sys.stdout = python_stdout
-            with contextlib.suppress(OSError, ValueError):  # the reader may have gone
-                stream.flush()
-            os.dup2(saved, 1)
-            os.close(saved)
+    stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    saved = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        sys.stdout = sys.stderr
+        yield stream
+    finally:
+        sys.stdout = python_stdout
+        os.dup2(saved, 1)
+        os.close(saved)
+        with contextlib.suppress(OSError, ValueError):  # the reader may have gone; that must not hide what happened
+            stream.close()
 
 
 def die_with_parent(tidy: Sequence[Callable[[], None]]) -> None:

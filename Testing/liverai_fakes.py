@@ -144,7 +144,7 @@ def everything_in(folder: Path) -> list[str]:
 
 def main() -> int:
     """The `liverai` command with the toy parts."""
-    from LiverAILib.analysis.command import run_analyze
+    from LiverAILib.analysis.command import Parts, run_analyze
     from LiverAILib.cli import build_parser, run_command
 
     fakes = argparse.ArgumentParser(add_help=False)
@@ -161,9 +161,11 @@ def main() -> int:
 
     args.run = functools.partial(
         run_analyze,
-        load=None if options.real_import else load,
-        segmenter=None if options.real_network else ToySegmenter(options.fake_seconds, options.fake_child),
-        lesion_finder=toy_lesions,
+        parts=Parts(
+            load=None if options.real_import else load,
+            segmenter=None if options.real_network else ToySegmenter(options.fake_seconds, options.fake_child),
+            lesion_finder=toy_lesions,
+        ),
     )
     return run_command(args)
 

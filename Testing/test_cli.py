@@ -100,6 +100,21 @@ def test_work_goes_on_when_the_reader_of_the_progress_has_gone(
     read_run(tmp_path / "run")
 
 
+def test_an_error_is_told_although_the_reader_of_the_progress_has_gone(
+    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    process = start("--fake-seconds", 0.3, "analyze", "x", "-o", tmp_path / "run", "--progress", "json")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    process.stdout = None
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine").touch()
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 6
+    assert "there already" in stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [(StudyError("a."), 3), (BundleError("b."), 5), (OutputError("c."), 6), (MemoryError(), 7), (KeyError("d"), 1)],

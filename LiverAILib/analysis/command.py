@@ -103,18 +103,20 @@ def run_inspect(args: argparse.Namespace) -> int:
     return 0
 
 
-def run_analyze(
-    args: argparse.Namespace,
-    *,
-    load: StudyLoader | None = None,
-    segmenter: Segmenter | None = None,
-    lesion_finder: LesionFinder | None = None,
-) -> int:
-    """Read the study, analyse it, write the run folder.
+@dataclass(frozen=True)
+class Parts:
+    """What stands in for `load_study`, the bundled network and `find_lesions`; None is the real one.
 
-    load, segmenter, lesion_finder: instead of `load_study`, the bundled network and `find_lesions`; this is how tests
-    run the whole command without a network.
+    This is how tests run the whole command without a network.
     """
+
+    load: StudyLoader | None = None
+    segmenter: Segmenter | None = None
+    lesion_finder: LesionFinder | None = None
+
+
+def run_analyze(args: argparse.Namespace, parts: Parts | None = None) -> int:
+    """Read the study, analyse it, write the run folder."""
     from LiverAILib.child import clean_stdout, die_with_parent, stoppable
 
     tidy: list[Callable[[], None]] = []
@@ -123,22 +125,12 @@ def run_analyze(
         if args.die_with_parent:
             die_with_parent(tidy)
         stdout = stack.enter_context(clean_stdout())
-        parts = Parts(load, segmenter, lesion_finder)
         run, _ = analyze_to_folder(args, stdout=stdout, on_write=tidy.append, parts=parts)
         if args.progress != "json":
             with contextlib.suppress(BrokenPipeError):
                 stdout.write(summary(run))
                 stdout.flush()
     return 0
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What may stand in for the real parts; None is the real one."""
-
-    load: StudyLoader | None = None
-    segmenter: Segmenter | None = None
-    lesion_finder: LesionFinder | None = None
 
 
 def analyze_to_folder(
