@@ -178,3 +178,11 @@ def test_what_can_not_be_written_is_refused_before_the_study_is_read(liverai: Ru
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
     assert everything_in(tmp_path / "run") == ["mine"]
+
+
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_every_command_says_how_it_is_used(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([command, "--help"])
+    assert end.value.code == 0
+    assert f"liverai {command}" in capsys.readouterr().out
