@@ -16,7 +16,8 @@ from pydicom.uid import UID, RLELossless
 
 from LiverAILib.importing.codestream import claimed_size
 from LiverAILib.importing.geometry import StackProblem
-from LiverAILib.importing.header import HeaderError, Slice, open_dataset, quiet
+from LiverAILib.importing.header import Slice
+from LiverAILib.importing.opening import HeaderError, open_dataset, quiet
 
 AIR_HU = -1024
 _INT16 = npt.NDArray[np.int16]

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from LiverAILib.errors import StudyError
-from LiverAILib.importing.header import HeaderError, Slice, quiet, read_slices
+from LiverAILib.importing.header import Slice, read_slices
+from LiverAILib.importing.opening import HeaderError, quiet
 
 MAX_DEPTH = 16
 MAX_FILES = 200_000

@@ -136,7 +136,9 @@ def _one_exam(result: Examination) -> bool:
     """All volumes come from one patient and one study; else that is a problem and nothing is decoded."""
     entries = [entry for entry in result.entries if entry.use is None and entry.candidate is not None]
     named = [entry for entry in entries if "user" in entry.opinions]
-    if named and _spread(named) is None:
+    if named and not (_spread(named) or "").endswith("patients"):
+        if _spread(named):
+            result.warnings.append(f"The series named by the user come from {_spread(named)} of one patient.")
         keep = {(e.candidate.first.patient, e.candidate.first.study_uid) for e in named if e.candidate}
         for entry in entries:
             assert entry.candidate is not None

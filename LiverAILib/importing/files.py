@@ -13,7 +13,7 @@ from LiverAILib.importing.decode import AIR_HU
 from LiverAILib.importing.geometry import StackProblem
 from LiverAILib.importing.nifti import NiftiProblem, check_bytes
 from LiverAILib.importing.sanity import check_hu
-from LiverAILib.importing.series import MAX_VOXELS, MIN_SLICES
+from LiverAILib.importing.volumes import MAX_VOXELS, MIN_SLICES
 from LiverAILib.study import Source, Volume, sitk_affine
 
 _AGAIN = "Export the CT again as a 3D volume in Hounsfield units."

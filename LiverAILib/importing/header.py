@@ -1,26 +1,18 @@
-"""One DICOM file's header, read so that no file can harm the program, as plain values.
-
-The reader never inflates a deflated file beyond a limit, never decodes pixels, reads only the tags that the importer
-needs, and turns what it can't use into `HeaderError`. A multi-frame object gives one `Slice` per frame.
-"""
+"""What the importer knows of each image, as plain values. A multi-frame object gives one `Slice` per frame."""
 
 from __future__ import annotations
 
 import hashlib
-import io
-import warnings
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from LiverAILib.importing.opening import HeaderError, hostile, open_unguarded
 from LiverAILib.importing.tag_values import (
     acquired,
     age_of,
@@ -33,36 +25,9 @@ from LiverAILib.importing.tag_values import (
     value,
 )
 
-DEFLATED = "1.2.840.10008.1.2.1.99"
-#: A deflated file may expand to this; one CT slice of 2048 x 2048 needs 8 MiB.
-MAX_INFLATED_BYTES = 64 * 2**20
-MAX_META_BYTES = 2**16
-MAX_FILE_BYTES = 4 * 2**30
 #: No CT has larger images or more of them in one object.
 MAX_MATRIX = 2048
 MAX_FRAMES = 4096
-
-_TAGS = [
-    "SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "StudyDate", "AcquisitionDate", "ContentDate",
-    "SeriesDate", "AcquisitionDateTime", "StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime", "Modality",
-    "SeriesDescription", "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge",
-    "ContrastBolusAgent", "ScanOptions", "SliceThickness", "SpacingBetweenSlices", "ProtocolName",
-    "ContrastBolusStartTime", "GantryDetectorTilt", "ConvolutionKernel", "StudyInstanceUID",
-    "SeriesInstanceUID", "SeriesNumber",
-    "AcquisitionNumber", "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID",
-    "TemporalPositionIdentifier", "ImageComments", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames",
-    "Rows", "Columns", "PixelSpacing", "BitsAllocated", "BitsStored", "PixelRepresentation", "PixelPaddingValue",
-    "PixelPaddingRangeLimit", "RescaleIntercept", "RescaleSlope", "RescaleType", "LossyImageCompression",
-    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "ConcatenationUID",
-]  # fmt: skip
-
-
-class HeaderError(Exception):
-    """A file can't be used; `kind` is a short phrase under which it is counted."""
-
-    def __init__(self, kind: str) -> None:
-        super().__init__(kind)
-        self.kind = kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +49,7 @@ class Slice:
     series_uid: str
     series_number: int | None
     description: str
+    title: str
     protocol: str
     comments: str
     image_type: tuple[str, ...]
@@ -121,27 +87,10 @@ class Slice:
     problem: str | None
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """pydicom warns about every odd value; the importer judges the values itself."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def open_dataset(path: Path, *, pixels: bool) -> tuple[Dataset, int]:
-    """The dataset of a file and the number of bytes from the pixel element to the end of the file.
-
-    With `pixels` the whole file is read, else only the importer's tags. Raises HeaderError.
-    """
-    with _hostile():
-        return _open(path, pixels=pixels)
-
-
 def read_slices(path: Path) -> list[Slice]:
     """The images in a file: one for a single-frame or non-image object, else one a frame. May raise HeaderError."""
-    with _hostile():
-        dataset, tail = _open(path, pixels=False)
+    with hostile():
+        dataset, tail = open_unguarded(path, pixels=False)
         if not any(keyword in dataset for keyword in ("SOPClassUID", "Modality", "Rows")):
             raise HeaderError("damaged DICOM file")
         if text(dataset, "SOPClassUID") == "1.2.840.10008.1.3.10":
@@ -154,97 +103,25 @@ def read_slices(path: Path) -> list[Slice]:
         return _frames(dataset, common)
 
 
-@contextmanager
-def _hostile() -> Iterator[None]:
-    """Whatever a damaged file provokes in the parser becomes a HeaderError that says so in a few words."""
-    try:
-        yield
-    except HeaderError:
-        raise
-    except RecursionError:
-        raise HeaderError("DICOM file with sequences nested too deeply") from None
-    except PermissionError:
-        raise HeaderError("file without read permission") from None
-    except OSError:
-        raise HeaderError("file that could not be read") from None
-    except Exception:  # noqa: BLE001  the parser has no common base for its errors
-        raise HeaderError("damaged DICOM file") from None
-
-
-def _open(path: Path, *, pixels: bool) -> tuple[Dataset, int]:
-    size = path.stat().st_size
-    if size == 0:
-        raise HeaderError("empty file")
-    if size > MAX_FILE_BYTES:
-        raise HeaderError("file larger than 4 GiB")
-    with path.open("rb") as stream:
-        head = stream.read(132)
-        bare = head[128:132] != b"DICM"
-        if bare and not _looks_like_bare_dicom(head):
-            raise HeaderError("not a DICOM file")
-        source: BinaryIO = stream
-        stream.seek(0)
-        if not bare:  # pydicom itself inflates without limit, even when asked for the file meta information only
-            stream.seek(132)
-            syntax, start = _meta_information(stream.read(MAX_META_BYTES))
-            if syntax == DEFLATED.encode():
-                inflated = _inflated(path, 132 + start)
-                source, size = inflated, len(inflated.getbuffer())
-            stream.seek(0)
-        tags: Any = None if pixels else _TAGS
-        dataset = pydicom.dcmread(source, force=bare, specific_tags=tags, stop_before_pixels=not pixels)
-        return dataset, 0 if pixels else size - source.tell()
-
-
-def _looks_like_bare_dicom(head: bytes) -> bool:
-    """Some archives drop the 128-byte preamble: then the file begins with an element of group 0002 or 0008."""
-    return len(head) >= 16 and head[:2] in (b"\x02\x00", b"\x08\x00") and head[3] == 0 and (
-        head[4:6].isalpha() or head[6:8] == b"\x00\x00"
-    )  # fmt: skip
-
-
-def _meta_information(data: bytes) -> tuple[bytes, int]:
-    """Transfer syntax and length of the file meta information (group 0002) that `data` begins with."""
-    at, syntax = 0, b""
-    while at + 8 <= len(data) and data[at : at + 2] == b"\x02\x00":
-        long = data[at + 4 : at + 6] in (b"OB", b"OW", b"SQ", b"UN", b"UT")
-        length = int.from_bytes(data[at + 8 : at + 12] if long else data[at + 6 : at + 8], "little")
-        value_at = at + (12 if long else 8)
-        if data[at + 2 : at + 4] == b"\x10\x00":
-            syntax = data[value_at : value_at + length].rstrip(b"\0 ")
-        at = value_at + length
-    return syntax, at
-
-
-def _inflated(path: Path, start: int) -> io.BytesIO:
-    """A deflated file as a plain one, of no more than MAX_INFLATED_BYTES; `start` is where its dataset begins."""
-    data = path.read_bytes()
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    body = inflater.decompress(data[start:], MAX_INFLATED_BYTES)
-    if inflater.unconsumed_tail:
-        raise HeaderError("deflated DICOM file that expands beyond 64 MiB")
-    # The plain syntax's UID is 3 characters (".99") shorter, padded with NUL: the group's length stays true.
-    meta = data[:start].replace(DEFLATED.encode(), b"1.2.840.10008.1.2.1\0\0\0")
-    return io.BytesIO(meta + body)
-
-
 def _common(path: Path, dataset: Dataset, tail: int) -> dict[str, Any]:
     """The fields of `Slice` except `frame`, from the top level of the dataset."""
     image_type = value(dataset, "ImageType")
     words = [image_type] if isinstance(image_type, str) else list(image_type or [])
-    patient = "|".join(text(dataset, k) for k in ("PatientID", "PatientName", "PatientBirthDate"))
+    patient = text(dataset, "PatientID") or text(dataset, "PatientName") + "|" + text(dataset, "PatientBirthDate")
+    modality = text(dataset, "Modality").upper()
     syntax = getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID") or "1.2.840.10008.1.2"
     fields: dict[str, Any] = {
         "path": path,
         "sop_class": text(dataset, "SOPClassUID"),
         "sop_uid": text(dataset, "SOPInstanceUID"),
         "transfer_syntax": str(syntax),
-        "modality": text(dataset, "Modality").upper(),
+        "modality": modality if re.fullmatch(r"[A-Z0-9_]{1,16}", modality) else "unknown",
         "patient": hashlib.sha256(patient.encode(errors="replace")).hexdigest(),
         "study_uid": text(dataset, "StudyInstanceUID"),
         "series_uid": text(dataset, "SeriesInstanceUID"),
         "series_number": integer(dataset, "SeriesNumber"),
         "description": text(dataset, "SeriesDescription"),
+        "title": _title(dataset),
         "protocol": text(dataset, "ProtocolName"),
         "comments": text(dataset, "ImageComments"),
         "image_type": tuple(str(word).strip().upper() for word in words),
@@ -281,6 +158,16 @@ def _common(path: Path, dataset: Dataset, tail: int) -> dict[str, Any]:
         "sex": {"F": "female", "M": "male"}.get(text(dataset, "PatientSex").upper()),
     }
     return fields | {"problem": _problem(fields, tail)}
+
+
+def _title(dataset: Dataset) -> str:
+    """The series description without the words of the patient's name and ID, should someone have typed them there."""
+    words = re.split(r"[\s^=]+", f"{text(dataset, 'PatientName')} {text(dataset, 'PatientID')}")
+    title = text(dataset, "SeriesDescription")
+    for word in words:
+        if len(word) >= 4:
+            title = re.sub(re.escape(word), "***", title, flags=re.IGNORECASE)
+    return title
 
 
 def _problem(fields: dict[str, Any], tail: int) -> str | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import os
 import struct
+import tempfile
 import time
 import tracemalloc
 import zlib
@@ -12,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ct_builder import COUNT, anatomy, setting, slice_dataset, write_series
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, RLELossless, generate_uid
@@ -153,6 +158,37 @@ def test_patient_id_with_a_path_goes_nowhere(tmp_path: Path) -> None:
     assert (
         "evil" not in (repr(study.volumes[Phase.PORTAL_VENOUS].source) + report.text() + str(report.as_dict())).lower()
     )
+
+
+def test_name_typed_into_a_description_is_masked(tmp_path: Path) -> None:
+    write_series(tmp_path, edit=setting(SeriesDescription="secret NAME portal", Modality="CT"))
+    write_series(tmp_path, count=1, number=9, edit=setting(Modality="SECRET^NAME"))
+    study, report = load_study([tmp_path]), inspect([tmp_path])
+    assert study.volumes[Phase.PORTAL_VENOUS].source.label == 'Series 4 "*** *** portal"'
+    assert "secret" not in (report.text() + " ".join(study.warnings)).lower()
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_damaged_headers_never_crash_the_reader(data: st.DataObject) -> None:
+    whole = _small_file()
+    changes = st.lists(st.tuples(st.integers(132, 1700), st.integers(0, 255)), min_size=1, max_size=12)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in range(4):
+            bad = bytearray(whole)
+            for at, value in data.draw(changes):
+                bad[at] = value
+            del bad[data.draw(st.integers(140, len(bad))) :]
+            (Path(folder) / str(name)).write_bytes(bytes(bad))
+        report = inspect([Path(folder)])
+    assert not report.ready
+
+
+@functools.cache
+def _small_file() -> bytes:
+    stream = io.BytesIO()
+    one_slice().save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
 
 
 def test_control_characters_in_a_description_do_not_reach_the_terminal(tmp_path: Path) -> None:

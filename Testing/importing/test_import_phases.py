@@ -22,8 +22,8 @@ DESCRIPTIONS = {
         "Abdo SPC", "平扫", "上腹部平扫 5mm", "平掃", "単純",
     ),
     ART: (
-        "ART", "ART 1.5", "Art_Phase_1mm", "art.", "Arterial Phase", "Late arterial", "LATE ARTERIAL 35s", "CTA abdomen",
-        "HAP", "HEPATIC ARTERY", "Abd. arteriell 3.0", "spätarteriell", "ARTERIEL", "Temps artériel tardif",
+        "ART", "ART 1.5", "Art_Phase_1mm", "art.", "Late arterial", "LATE ARTERIAL 35s", "CTA abdomen",
+        "HAP", "Arterial Phase", "HEPATIC ARTERY", "Abd. arteriell 3.0", "spätarteriell", "ARTERIEL", "Temps artériel tardif",
         "动脉期",
         "增强动脉期", "动脉晚期", "動脈相", "Liver C+ ART",
     ),

@@ -197,6 +197,15 @@ def test_naming_a_series_chooses_its_exam(tmp_path: Path) -> None:
     assert any("belongs to another exam" in warning for warning in study.warnings)
 
 
+def test_named_series_of_two_studies_of_one_patient_are_used_with_a_warning(tmp_path: Path) -> None:
+    write_series(tmp_path / "a")
+    other = setting(StudyInstanceUID=generate_uid())
+    write_series(tmp_path / "b", number=7, description="arterial", look="arterial", edit=other)
+    study = load_study([tmp_path], phase_choices={"4": Phase.PORTAL_VENOUS, "7": Phase.ARTERIAL})
+    assert len(study.volumes) == 2
+    assert any("come from 2 studies of one patient" in warning for warning in study.warnings)
+
+
 def test_same_frame_of_reference_is_not_needed_between_series(tmp_path: Path) -> None:
     write_series(tmp_path / "a")
     other = setting(FrameOfReferenceUID=generate_uid())
