@@ -7,6 +7,7 @@ wanted, and whatever a damaged file provokes in the parser becomes a `HeaderErro
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -48,10 +49,16 @@ class HeaderError(Exception):
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """pydicom warns about every odd value; the importer judges the values itself."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    """Silence pydicom, which warns of odd values and logs them, a patient's name among them. We judge them ourselves."""
+    logger = logging.getLogger("pydicom")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def open_dataset(path: Path, *, pixels: bool) -> tuple[Dataset, int]:

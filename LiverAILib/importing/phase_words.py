@@ -12,11 +12,11 @@ from LiverAILib.study import Phase
 _LATE_ARTERIAL = (r"late art\w*", r"spatart\w*", r"art\w* tardi\w*", "动脉晚期", "动脉期晚期", "晚动脉")
 _LATE_VENOUS = (r"late (?:portal|ven)\w*", r"spat ?ven\w*", r"veineu\w* tardi\w*")
 _NON_CONTRAST = (
-    r"non ?- ?contrast\w*", r"non ?-?enh\w*", r"non ?cont?\b", "no contrast", r"no iv\b", r"w ?/ ?o\b",
+    r"non ?- ?contrast\w*", r"non ?-?enh\w*", r"non ?cont?\b", "no contrast", r"no iv\b", r"w ?/ ?o\b", r"\bwo\b",
     "without", r"unenh\w*", r"plain\b", r"pre ?-?contrast\w*", r"precon\w*", r"\bnect\b", r"\bncct\b", r"\bnc\b",
     r"\bc ?-(?!\w)", r"\bc minus\b", r"\biv ?-(?!\w)",
     r"nativ\w*", r"ohne (?:km|kontrast\w*)", r"\bkm ?-(?!\w)",
-    r"sans (?:iv|injection|contraste|produit|pc)\w*", r"\bspc\b",
+    r"sans (?:iv|inj|contraste|produit|pc)\w*", r"\bspc\b",
     "平扫", "平掃", "非增强", "单纯", "単純", "造影前",
 )  # fmt: skip
 _ARTERIAL = (r"arter\w*", r"\bart\b", r"\bart(?=[ _\d+.-])", r"\bartph\w*", r"\bhap\b", "动脉", "動脈")
@@ -34,7 +34,7 @@ _DELAYED = (
 )  # fmt: skip
 _ENHANCED = (
     r"post ?-?contrast", "post ?iv", r"\bpost\b", r"\bc ?\+", "with contrast", r"\bcect\b", r"\bce\b", "contrasted",
-    r"\bkm ?\+",    r"\bmit km\b", r"avec (?:iv|injection|contraste|pc)", r"\bapc\b", "增强", "增強", "造影后",
+    r"\bkm ?\+",    r"\bmit km\b", r"avec (?:iv|inj|contraste|pc)", r"\bapc\b", "增强", "增強", "造影后",
 )  # fmt: skip
 
 #: (pattern, phase, weight), tried in this order: what one matches is gone for the next. None: enhanced, phase not said.

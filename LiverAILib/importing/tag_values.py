@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -108,4 +109,4 @@ def age_of(dataset: Dataset) -> float | None:
 
 
 def _is_list(found: Any) -> bool:
-    return hasattr(found, "__iter__") and not isinstance(found, (str, bytes))
+    return isinstance(found, Sequence) and not isinstance(found, (str, bytes))

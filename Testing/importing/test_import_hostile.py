@@ -160,10 +160,12 @@ def test_patient_id_with_a_path_goes_nowhere(tmp_path: Path) -> None:
     )
 
 
-def test_name_typed_into_a_description_is_masked(tmp_path: Path) -> None:
+def test_name_typed_into_a_description_is_masked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_series(tmp_path, edit=setting(SeriesDescription="secret NAME portal", Modality="CT"))
     write_series(tmp_path, count=1, number=9, edit=setting(Modality="SECRET^NAME"))
+    caplog.clear()
     study, report = load_study([tmp_path]), inspect([tmp_path])
+    assert "secret" not in caplog.text.lower()
     assert study.volumes[Phase.PORTAL_VENOUS].source.label == 'Series 4 "*** *** portal"'
     assert "secret" not in (report.text() + " ".join(study.warnings)).lower()
 

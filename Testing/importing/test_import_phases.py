@@ -19,12 +19,12 @@ DESCRIPTIONS = {
         "Plain 5mm STD", "non-contrast", "NON CON", "W/O", "Abd WITHOUT", "C-", "C- 5mm", "NC", "unenhanced liver",
         "NECT", "Pre-contrast", "pre", "Abdomen nativ 5.0 B30f", "Nativ", "Abdomen ohne KM", "KM-", "SANS IV",
         "sans injection",
-        "Abdo SPC", "平扫", "上腹部平扫 5mm", "平掃", "単純",
+        "Abdo SPC", "LIVER WO", "ABDO SANS INJ", "平扫", "上腹部平扫 5mm", "平掃", "単純",
     ),
     ART: (
         "ART", "ART 1.5", "Art_Phase_1mm", "art.", "Late arterial", "LATE ARTERIAL 35s", "CTA abdomen",
-        "HAP", "Arterial Phase", "HEPATIC ARTERY", "Abd. arteriell 3.0", "spätarteriell", "ARTERIEL", "Temps artériel tardif",
-        "动脉期",
+        "HAP", "Arterial Phase", "HEPATIC ARTERY", "Abd. arteriell 3.0", "spätarteriell", "ARTERIEL",
+        "Temps artériel tardif", "动脉期",
         "增强动脉期", "动脉晚期", "動脈相", "Liver C+ ART",
     ),
     PV: (
