@@ -230,6 +230,7 @@ class LiverAIWidget(ScriptedLoadableModuleWidget):
         self.table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
         self.table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
         self.table.setMinimumHeight(120)
+        self.table.verticalHeader().setVisible(False)
         self.table.cellClicked.connect(lambda row, *_: self.jumpTo(row))
         self.resultLayout.addWidget(self.table)
 
@@ -306,7 +307,7 @@ class LiverAIWidget(ScriptedLoadableModuleWidget):
     def fillTable(self, findings):
         """One row per lesion; numbers stay numbers, so that they sort as such."""
         self._lesions = list(findings.lesions)
-        titles = ["Lesion", "Volume (ml)", "Diameter (mm)", "Probability"]
+        titles = ["Lesion", "Vol. (ml)", "Diam. (mm)", "Prob."]
         self.table.setSortingEnabled(False)
         self.table.setColumnCount(len(titles))
         self.table.setHorizontalHeaderLabels(titles)
@@ -438,10 +439,21 @@ class LiverAILogic(ScriptedLoadableModuleLogic):
     def installedVersions(self):
         """Pip constraints that hold what is installed at its version, but for the packages that are wanted."""
         from packaging.requirements import Requirement
+        from packaging.version import InvalidVersion, Version
+
+        def valid(version):
+            try:
+                return bool(Version(version))
+            except InvalidVersion:
+                return False  # pip would refuse the whole file
 
         wanted = {Requirement(line).name.lower() for line in self.missingPackages()}
         found = {dist.metadata["Name"]: dist.version for dist in importlib.metadata.distributions()}
-        held = (f"{name}=={version}" for name, version in found.items() if name and name.lower() not in wanted)
+        held = (
+            f"{name}=={version}"
+            for name, version in found.items()
+            if name and name.lower() not in wanted and valid(version)
+        )
         return "\n".join(sorted(held)) + "\n"
 
 
