@@ -49,7 +49,7 @@ def remove_folders(scene: Any) -> None:
         hierarchy.GetItemChildren(folder, items, False)
         for index in range(items.GetNumberOfIds()):
             hierarchy.SetItemParent(items.GetId(index), hierarchy.GetSceneItemID())
-        hierarchy.RemoveItem(folder, False, False)
+        hierarchy.RemoveItem(folder, True, False)  # with its display node, which the application may have made
 
 
 def remove_item(scene: Any, node: Any) -> None:
