@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,20 @@ from LiverAILib.export.run_folder import read_run, reserve_run, write_run
 from LiverAILib.study import Study
 
 FILES = ["findings.json", "lesion_probability.nrrd", "log.txt", "overview.png", "segmentation.seg.nrrd"]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("template") / "run"
+    study = toy_study()
+    write_run(analyze(study, ToySegmenter(), lesion_finder=toy_lesions), study, folder)
+    return folder
+
+
+@pytest.fixture
+def run(template: Path, tmp_path: Path) -> Path:
+    """A run folder of the test's own, to be spoiled."""
+    return Path(shutil.copytree(template, tmp_path / "run"))
 
 
 def test_what_is_written_is_what_was_found(tmp_path: Path, analysis: Analysis, study: Study) -> None:
@@ -170,20 +185,18 @@ def test_the_folder_is_as_open_as_the_umask_says(tmp_path: Path, analysis: Analy
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_run_with_a_missing_file_is_refused(tmp_path: Path, analysis: Analysis, study: Study, name: str) -> None:
-    write_run(analysis, study, tmp_path / "run")
-    (tmp_path / "run" / name).unlink()
+def test_a_run_with_a_missing_file_is_refused(run: Path, name: str) -> None:
+    (run / name).unlink()
     with pytest.raises(RunFolderError, match=f"{name} is missing"):
-        read_run(tmp_path / "run")
+        read_run(run)
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_link_out_of_the_folder_is_refused(tmp_path: Path, analysis: Analysis, study: Study, name: str) -> None:
-    write_run(analysis, study, tmp_path / "run")
-    (tmp_path / "run" / name).rename(tmp_path / "elsewhere")
-    (tmp_path / "run" / name).symlink_to(tmp_path / "elsewhere")
+def test_a_link_out_of_the_folder_is_refused(tmp_path: Path, run: Path, name: str) -> None:
+    (run / name).rename(tmp_path / "elsewhere")
+    (run / name).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(RunFolderError, match="not a plain file"):
-        read_run(tmp_path / "run")
+        read_run(run)
 
 
 @pytest.mark.parametrize(
@@ -196,31 +209,26 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path, analysis: Analysis,
         ({"lesions": []}, "does not fit"),
     ],
 )
-def test_findings_that_do_not_fit_are_refused(
-    tmp_path: Path, analysis: Analysis, study: Study, change: dict[str, object], message: str
-) -> None:
-    write_run(analysis, study, tmp_path / "run")
-    path = tmp_path / "run" / "findings.json"
+def test_findings_that_do_not_fit_are_refused(run: Path, change: dict[str, object], message: str) -> None:
+    path = run / "findings.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(RunFolderError, match=message):
-        read_run(tmp_path / "run")
+        read_run(run)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000, '{"schema_version": 1}', "\x00\xff"])
-def test_findings_that_are_junk_are_refused(tmp_path: Path, analysis: Analysis, study: Study, text: str) -> None:
-    write_run(analysis, study, tmp_path / "run")
-    (tmp_path / "run" / "findings.json").write_bytes(text.encode("latin-1"))
+def test_findings_that_are_junk_are_refused(run: Path, text: str) -> None:
+    (run / "findings.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(RunFolderError, match=r"findings\.json"):
-        read_run(tmp_path / "run")
+        read_run(run)
 
 
-def test_files_of_two_runs_do_not_mix(tmp_path: Path, analysis: Analysis, study: Study) -> None:
-    write_run(analysis, study, tmp_path / "run")
+def test_files_of_two_runs_do_not_mix(tmp_path: Path, run: Path) -> None:
     other = toy_study(oblique=True)
     write_run(analyze(other, ToySegmenter(), lesion_finder=toy_lesions), other, tmp_path / "other")
-    (tmp_path / "other" / "lesion_probability.nrrd").replace(tmp_path / "run" / "lesion_probability.nrrd")
+    (tmp_path / "other" / "lesion_probability.nrrd").replace(run / "lesion_probability.nrrd")
     with pytest.raises(RunFolderError, match="different places"):
-        read_run(tmp_path / "run")
+        read_run(run)
 
 
 def test_something_that_is_no_folder_is_refused(tmp_path: Path) -> None:
