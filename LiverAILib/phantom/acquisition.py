@@ -29,7 +29,7 @@ class Scanner:
     def draw(rng: np.random.Generator, *, artefacts: bool) -> Scanner:
         """Draw a scanner's protocol."""
         sharp = float(rng.uniform(0.15, 0.5)) if rng.random() < 0.2 else 0.0
-        streak = float(rng.uniform(4, 14)) if rng.random() < 0.07 else 0.0
+        streak = float(rng.uniform(4, 11)) if rng.random() < 0.07 else 0.0
         return Scanner(
             kernel_mm=float(rng.uniform(0.45, 0.85)),
             sharp=sharp,
@@ -135,7 +135,7 @@ class Detector:
         # Ramp of the back-projection times the kernel's fall-off; a little more power along x than along y.
         spectrum = (radius + 0.02) * np.exp(-((radius / (1.5 * peak)) ** 2)) * (1 + 0.35 * fy**2 / (radius**2 + 1e-6))
         self.filter = np.asarray(spectrum / np.sqrt(np.mean(spectrum**2)), dtype=np.float32)
-        streak = np.exp(-((fx / 0.007) ** 2)) * np.exp(-((np.abs(fy) - 0.13) ** 2) / 0.08**2)
+        streak = np.exp(-((fx / 0.02) ** 2)) * np.exp(-((np.abs(fy) - 0.13) ** 2) / 0.08**2)
         self.streak_filter = np.asarray(streak / np.sqrt(np.mean(streak**2)), dtype=np.float32)
         yy = (grid.y[:, None] + 50) / 125.0
         xx = grid.x[None, :] / 175.0

@@ -21,6 +21,8 @@ from LiverAILib.phantom.options import Tissue
 
 #: Course of the vena cava from the pelvis to the right atrium, and its radii; the liver is grooved by it.
 VENA_CAVA = ([-240, -30, -20], [-120, -30, -20], [-60, -31, -21], [0, -36, -23], [50, -46, -22], [95, -62, -18])
+#: What vessels outside the organs are painted over.
+FREE = (Tissue.FAT, Tissue.PANCREAS, Tissue.ARTERY, Tissue.PORTAL_VEIN)
 #: The aorta from the pelvis to the chest.
 AORTA = ([-230, -32, 8], [-120, -32, 10], [-40, -33, 10], [40, -28, 14], [120, -18, 20], [320, -8, 26])
 
@@ -77,8 +79,8 @@ def add_spleen(scene: Scene, frame: Frame, shape: TorsoShape, rng: np.random.Gen
     grow = rng.uniform(1.15, 1.5) if enlarged else np.clip(rng.normal(1.0, 0.1), 0.75, 1.25)
     grid, q = frame.box((-110, -90, 30), (110, 60, 150), 3.0)
     centre = np.array([8 + rng.normal(0, 8), 6 + rng.normal(0, 5), 106.0])
-    spleen = ellipsoid(q, centre, np.array([54, 54, 42]) * grow)
-    hollow = ellipsoid(q, np.add(centre, [2, -30, -44]), (60, 42, 34))
+    spleen = ellipsoid(q, centre, np.array([56, 58, 44]) * grow)
+    hollow = ellipsoid(q, np.add(centre, [2, -30, -54]), (62, 44, 36))
     spleen = subtract(spleen, hollow, 10)
     spleen = intersect(spleen, cavity(q, shape) + np.float32(rng.uniform(3, 6)), 6)
     spleen = intersect(spleen, dome(q, shape) + 4, 6)
@@ -96,7 +98,7 @@ def add_spleen(scene: Scene, frame: Frame, shape: TorsoShape, rng: np.random.Gen
 
 def stomach_course(rng: np.random.Generator) -> tuple[Array, Array]:
     """Centre line (n, 3) and radii (n,) of the stomach from the fundus to the duodenal bulb."""
-    full = rng.uniform(0.65, 1.25)
+    full = rng.uniform(0.45, 1.15)
     nodes = np.array(
         [
             [48, 0, 66, 26 * full],
@@ -125,7 +127,7 @@ def add_stomach(
     outer = np.asarray(outer + 3.0 * bumps, np.float32)
     outer = intersect(outer, cavity(q, shape) + 5, 6)
     outer = intersect(outer, dome(q, shape) + 5, 6)
-    wall = float(rng.uniform(3, 6.5))
+    wall = float(rng.uniform(2.5, 5))
     food = noise_field(rng, grid.origin, grid.upper, float(rng.uniform(5, 14)))
     water = rng.random() < 0.5
     content = Layer(float(rng.uniform(0, 40)), Tissue.STOMACH, wall, food, 4.0 if water else float(rng.uniform(15, 60)))
@@ -248,7 +250,7 @@ def add_great_vessels(scene: Scene, frame: Frame, rng: np.random.Generator, age:
     }
     for nodes, radius in arteries.values():
         line = smooth_curve(np.asarray(nodes, float) + rng.normal(0, 2, (len(nodes), 3)), 6)
-        tubes(scene, frame.to_patient(line), radius * rng.uniform(0.8, 1.2), "aorta", Tissue.ARTERY)
+        tubes(scene, frame.to_patient(line), radius * rng.uniform(0.8, 1.2), "aorta", Tissue.ARTERY, over=FREE)
     cava = frame.to_patient(smooth_curve(np.asarray(VENA_CAVA, float), 8))
     low = cava[:, 0] < float(frame.to_patient([-40, -30, -20])[0])
     width = rng.uniform(7.5, 12)

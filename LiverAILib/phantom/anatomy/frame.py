@@ -32,7 +32,7 @@ class Frame:
     def draw(rng: np.random.Generator, z_range: tuple[float, float], amplitude_mm: float = 5.5) -> Frame:
         """Draw stature, girth and deformation."""
         stature, girth = rng.normal(1, 0.06), rng.normal(1, 0.06)
-        scale = np.clip([stature, girth * rng.normal(1, 0.05), girth], 0.84, 1.18)
+        scale = np.clip([stature, girth * rng.normal(1.09, 0.07), girth], 0.84, 1.28)
         fields = []
         for gain in (1.0, 1.0, 1.0):
             noise = noise_field(rng, _LOW, _HIGH, scale_mm=75.0, step=15.0)

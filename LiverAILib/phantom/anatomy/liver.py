@@ -41,20 +41,21 @@ def draw_liver(
     grid, q = frame.box((-135, -155, -150), (115, 60, 120), 3.0)
     z, y, x = q
     cirrhotic = patient.cirrhotic
-    right_size = rng.normal(0.97, 0.06) * (rng.uniform(0.84, 0.96) if cirrhotic else 1.0)
-    tail = rng.uniform(78, 118) * right_size
+    right_size = rng.normal(0.94, 0.07) * (rng.uniform(0.84, 0.96) if cirrhotic else 1.0)
+    tail = rng.uniform(66, 112) * right_size
     lengths = np.where(z < 5, tail, 102).astype(np.float32)
     right = ellipsoid(((z - 5) / lengths * 100, y, x), (0, -50, -62), (108, 100, 92 * right_size))
-    left_reach = rng.uniform(45, 108) * (1.1 if cirrhotic else 1.0)
+    left_reach = rng.uniform(42, 102) * (1.1 if cirrhotic else 1.0)
     left = ellipsoid(
         (z - 0.12 * (x - 5), y - 0.12 * (x - 5), x),
         (rng.normal(30, 8), -98, 4),
-        (rng.uniform(26, 46), rng.uniform(36, 52), left_reach),
+        (rng.uniform(22, 42), rng.uniform(32, 48), left_reach),
     )
-    quadrate = ellipsoid(q, (-14, -98, -24), (rng.uniform(34, 56), 38, 30))
+    quadrate = ellipsoid(q, (-14, -98, -24), (rng.uniform(30, 52), 36, 28))
     normal = np.array([-0.58, 0.3, 0.76]) + rng.normal(0, 0.09, 3)
     normal /= np.linalg.norm(normal)
     cut = (z + 4) * normal[0] + (y + 46) * normal[1] + (x + 30) * normal[2]
+    cut = cut + rng.normal(9, 6)
     right = intersect(right, np.asarray(cut, np.float32), 14)
     liver = union(union(right, quadrate, 18), left, 16)
     caudate_size = rng.uniform(1.15, 1.6) if cirrhotic else rng.uniform(0.75, 1.1)

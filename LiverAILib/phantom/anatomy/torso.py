@@ -44,11 +44,11 @@ class TorsoShape:
     def draw(rng: np.random.Generator) -> TorsoShape:
         """Draw the trunk of one patient."""
         return TorsoShape(
-            wall_mm=float(rng.uniform(7, 12)),
+            wall_mm=float(rng.uniform(5, 10.5)),
             fat_mm=float(np.clip(rng.lognormal(2.5, 0.5), 4, 42)),
             belly=float(rng.uniform(0, 1)),
-            dome_top_mm=float(rng.normal(92, 7)),
-            left_dome_mm=float(rng.normal(76, 8)),
+            dome_top_mm=float(rng.normal(86, 8)),
+            left_dome_mm=float(rng.normal(71, 8)),
             lordosis_mm=float(rng.uniform(0, 10)),
             vertebra_phase=float(rng.uniform(0, VERTEBRA_MM)),
         )
@@ -171,7 +171,7 @@ def add_wall(scene: Scene, frame: Frame, shape: TorsoShape, rng: np.random.Gener
     ys = y - shape.spine_y(z)
     erector = union(_oval(np.abs(x) - 32, ys - 36, 36, 19), _oval(x, ys - 28, 40, 25), 8)
     wall = noise_field(rng, grid.origin, grid.upper, 50.0, 12.0)
-    uneven = np.asarray(ring - shape.wall_mm, np.float32)
+    uneven = np.asarray(ring - shape.wall_mm * (1 + 0.28 * sample(wall, *grid.axes())), np.float32)
     muscle = union(subtract(uneven, inner + 0.3), erector, 4)
     muscle = intersect(muscle, union(uneven, erector + 0, 8))
     streaks = noise_field(rng, grid.origin, grid.upper, 7.0, 3.5)
@@ -182,7 +182,7 @@ def add_wall(scene: Scene, frame: Frame, shape: TorsoShape, rng: np.random.Gener
     thick = np.float32(shape.fat_mm) * (1 + 0.35 * np.clip((y + 20) / 80, -1, 1) * np.minimum(np.abs(x) / 60, 1))
     thick = thick * (1 + shape.belly * np.clip((-y - 90) / 60, 0, 1) * np.clip((-z + 30) / 90, 0, 1.2))
     rough = noise_field(rng, grid.origin, grid.upper, 60.0, 12.0)
-    thick = thick + sample(rough, *grid.axes()) * 0.16 * shape.fat_mm + sample(wall, *grid.axes()) * 1.0
+    thick = thick + sample(rough, *grid.axes()) * 0.16 * shape.fat_mm
     body = np.asarray(hull - np.maximum(thick, 2.5), np.float32)
     skin = (Layer(15.0, Tissue.FAT, -float(rng.uniform(1.6, 2.6))), Layer(-1000.0, Tissue.AIR))
     _spine(scene, frame, shape, rng)
@@ -212,14 +212,14 @@ def _spine(scene: Scene, frame: Frame, shape: TorsoShape, rng: np.random.Generat
     arch = intersect(ring, np.asarray(np.abs(turn) - 11, np.float32))
     bones = union(union(arch, np.asarray(across, np.float32), 3), np.asarray(spinous, np.float32), 3)
     bones = union(bones, intersect(body, disc), 2)
-    marrow = rng.normal(175, 45)
+    marrow = rng.normal(205, 45)
     cortex = float(rng.uniform(380, 620))
     texture = noise_field(rng, grid.origin, grid.upper, 6.0, 3.0)
     canal = _oval(x, y - 26, 10, 8.5)
     cord = _oval(x, y - 26, 5.5, 4.5)
     add = scene.items.append
     add(Solid(grid.like(intersect(body, -disc)), (Layer("disc", Tissue.OTHER),), moving=False))
-    inner = Layer(float(marrow), Tissue.BONE, float(rng.uniform(1.6, 2.8)), texture, 45)
+    inner = Layer(float(marrow), Tissue.BONE, float(rng.uniform(1.6, 2.8)), texture, 55)
     add(Solid(grid.like(bones), (Layer(cortex, Tissue.BONE), inner), moving=False))
     add(Solid(grid.like(canal), (Layer(5.0, Tissue.OTHER),), moving=False))
     add(Solid(grid.like(cord), (Layer("cord", Tissue.OTHER),), moving=False))
@@ -230,7 +230,7 @@ def rib_line(index: int, side: float, shape: TorsoShape) -> tuple[Vector, float,
     a, b, yc, n = CAVITY
     top = -2.0 + (12 - index) * 28.0
     reach = {12: 0.38, 11: 0.5, 10: 0.72}.get(index, 0.93)
-    drop = {12: 55, 11: 75}.get(index, 118)
+    drop = {12: 55, 11: 75}.get(index, 148)
     s = np.linspace(0, reach, 26)
     angle = np.pi / 2 - 0.28 - s * (np.pi - 0.4)  # from the back round the side to the front
     taper = 1 - 0.0011 * max(top - 85, 0)
@@ -245,7 +245,7 @@ def rib_line(index: int, side: float, shape: TorsoShape) -> tuple[Vector, float,
 
 
 def _ribs(scene: Scene, frame: Frame, shape: TorsoShape, rng: np.random.Generator) -> None:
-    thickness = float(rng.uniform(4.6, 6.2))
+    thickness = float(rng.uniform(4.0, 5.4))
     marrow = float(rng.uniform(130, 260))
     bones: list[Vector] = []
     cartilages: list[Vector] = []

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from LiverAILib.phantom.anatomy.abdomen import VENA_CAVA
+from LiverAILib.phantom.anatomy.abdomen import FREE, VENA_CAVA
 from LiverAILib.phantom.anatomy.frame import Frame
 from LiverAILib.phantom.anatomy.liver import liver_points
 from LiverAILib.phantom.anatomy.torso import tubes
@@ -119,8 +119,9 @@ def _portal(scene: Scene, frame: Frame, points: Vector, rng: np.random.Generator
     mesenteric = smooth_curve([[-230, -72, -10], [-100, -66, -8], [-52, -58, -4], confluence], 6)
     splenic = smooth_curve([[6, -12, 82], [-2, -26, 58], [-16, -50, 26], confluence], 6)
     main = smooth_curve([confluence, (confluence + hilum) / 2 + [1, -4, 0], hilum], 6)
-    for line, radius in ((mesenteric, 5.2 * gain), (splenic, 4.4 * gain), (main, trunk)):
-        tubes(scene, frame.to_patient(line), radius, "portal_vein", Tissue.PORTAL_VEIN)
+    for line, radius in ((mesenteric, 5.2 * gain), (splenic, 4.4 * gain)):
+        tubes(scene, frame.to_patient(line), radius, "portal_vein", Tissue.PORTAL_VEIN, over=FREE)
+    tubes(scene, frame.to_patient(main), trunk, "portal_vein", Tissue.PORTAL_VEIN)
     tree = Branches()
     start = frame.to_patient(hilum)
     right = frame.to_patient(np.array([2, -54, -54]) + wobble[2])
