@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -73,12 +73,8 @@ class Entry:
     def of_file(cls, path: Path) -> Entry:
         """An entry with the opinion of the file's name; the file is read at once."""
         entry = cls(path.name, label_of(path), path=path)
-        entry.opinions["tags"] = from_description(stem(path).replace(".", " "))
-        if entry.opinions["tags"].phase is not None:
-            opinion = entry.opinions["tags"]
-            entry.opinions["tags"] = PhaseOpinion(
-                opinion.phase, opinion.confidence, opinion.reason.replace("description", "name")
-            )
+        said = from_description(stem(path).replace(".", " "))
+        entry.opinions["tags"] = replace(said, reason=said.reason.replace("its description", "its name"))
         try:
             entry.volume, notes = read_volume_file(path)
             entry.notes.extend(notes)

@@ -49,7 +49,7 @@ class HeaderError(Exception):
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence pydicom, which warns of odd values and logs them, a patient's name among them. We judge them ourselves."""
+    """Silence pydicom, which warns of odd values and logs them, a patient's name among them: we judge them."""
     logger = logging.getLogger("pydicom")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)

@@ -130,9 +130,8 @@ def _judge(key: str, label: str, group: Sequence[Slice]) -> list[Candidate]:
         said = ", ".join(f"{count} of {len(kept)} images: {what}" for what, count in problems.items())
         return refused(f"{said}. Re-send the series, or choose another.")
     places = {s.position for s in kept}
-    if _MONITORING.search(f"{kept[0].description} {kept[0].comments}") or (
-        len(kept) > 2 and None not in places and len(places) <= 2
-    ):
+    monitoring = _MONITORING.search(f"{kept[0].description} {kept[0].comments}") and len(places) < MIN_SLICES
+    if monitoring or (len(kept) > 2 and None not in places and len(places) <= 2):
         return left_out("bolus tracking, not a scan of the liver")
     return [replace(c, notes=(*notes, *c.notes)) for c in _volumes(key, label, kept)]
 

@@ -106,6 +106,11 @@ def test_bolus_tracking_is_left_out(tmp_path: Path) -> None:
     assert warned(load_study([tmp_path]), 'Series 3 "Monitoring" was left out: bolus tracking')
 
 
+def test_whole_scan_named_after_its_bolus_timing_is_used(tmp_path: Path) -> None:
+    write_series(tmp_path, description="SmartPrep portal")
+    assert list(load_study([tmp_path]).volumes) == [Phase.PORTAL_VENOUS]
+
+
 def test_exact_copies_are_left_out(tmp_path: Path) -> None:
     paths = write_series(tmp_path / "a")
     (tmp_path / "b").mkdir()
