@@ -139,7 +139,7 @@ def _choose_layout(host: HeadlessScene) -> None:
 
 def _save_picture(path: Path, pixels: npt.NDArray[np.uint8]) -> Path:
     try:
-        Image.fromarray(pixels).save(path)
+        Image.fromarray(pixels).save(path, compress_level=4)
     except OSError as error:
         raise OutputError(f"{path} can't be written ({error.strerror or error}). Is the disk full?") from error
     return path

@@ -111,5 +111,6 @@ def add_legend(volume: Any) -> Any:
     legend.SetVisibility3D(False)
     for style, size in ((legend.GetTitleTextProperty(), 14), (legend.GetLabelTextProperty(), 14)):
         style.SetFontFamilyToArial()
+        style.SetBold(True)  # legible over bright tissue
         style.SetFontSize(size)
     return legend
