@@ -138,7 +138,7 @@ def _asked(options: PhantomOptions) -> Any:
 def _build(streams: dict[str, np.random.Generator], patient: Patient, *, whole_body: bool) -> tuple[Scene, _Body]:
     """The patient's scene, independent of phase and grid."""
     rng = streams["body"]
-    frame = Frame.draw(rng, (-310.0, 300.0) if whole_body else (-190.0, 175.0))
+    frame = Frame.draw(rng, (-250.0, 255.0) if whole_body else (-190.0, 175.0))
     trunk = torso.TorsoShape.draw(rng)
     scene = Scene()
     torso.add_lungs_and_heart(scene, frame, trunk, rng)

@@ -119,6 +119,7 @@ def add_lungs_and_heart(scene: Scene, frame: Frame, shape: TorsoShape, rng: np.r
     layer = Layer(float(hilum), Tissue.LUNG, texture=lung_texture, texture_hu=25)
     scene.items.append(Solid(grid.like(lungs).crop(below=4), (layer,), moving=False))
     _lung_vessels(scene, frame, rng)
+    _mediastinum(scene, frame, rng)
     _heart(scene, frame, shape, rng)
     grid, q = frame.box((-330, -235, -250), (shape.dome_top_mm + 12, 150, 250), 4.0)
     under = grid.like(dome(q, shape))
@@ -144,6 +145,20 @@ def _lung_vessels(scene: Scene, frame: Frame, rng: np.random.Generator) -> None:
     wide = np.repeat(np.array([2.2, 1.1], np.float32) * size, count)
     narrow = wide * np.float32(0.6)
     scene.items.append(Tubes(start, end, wide, narrow, "heart_blood", Tissue.LUNG, True, (Tissue.LUNG,)))
+
+
+def _mediastinum(scene: Scene, frame: Frame, rng: np.random.Generator) -> None:
+    """Great vessels and windpipe above the heart."""
+    courses = (
+        ([[130, -72, 6], [185, -84, -8], [225, -70, -4], [238, -40, 14], [215, -18, 22]], 14.0, "heart_blood"),
+        ([[150, -92, 22], [190, -78, 20], [200, -52, 0], [198, -44, -30]], 11.0, "heart_blood"),
+        ([[110, -62, -20], [190, -66, -26], [320, -70, -24]], 8.5, "vena_cava_high"),
+    )
+    for nodes, radius, hu in courses:
+        line = frame.to_patient(smooth_curve(np.asarray(nodes, dtype=float), 6))
+        tubes(scene, line, radius * float(rng.uniform(0.9, 1.15)), hu, Tissue.HEART)
+    wind = frame.to_patient(smooth_curve([[185, -34, 2], [250, -38, 0], [320, -44, 0]], 4))
+    tubes(scene, wind, 9.0, -990.0, Tissue.LUNG)
 
 
 def _heart(scene: Scene, frame: Frame, shape: TorsoShape, rng: np.random.Generator) -> None:
@@ -178,6 +193,7 @@ def add_wall(scene: Scene, frame: Frame, shape: TorsoShape, rng: np.random.Gener
     flesh = Layer("muscle", Tissue.MUSCLE, texture=streaks, texture_hu=float(rng.uniform(3, 13)))
     scene.items.append(Solid(grid.like(muscle), (flesh,), moving=False))
     _fat_planes(scene, shape, ring, grid)
+    _flat_bones(scene, shape, ring, grid, q, rng)
     hull = union(uneven, _oval(x, ys - 24, 78, 35), 30)
     thick = np.float32(shape.fat_mm) * (1 + 0.35 * np.clip((y + 20) / 80, -1, 1) * np.minimum(np.abs(x) / 60, 1))
     thick = thick * (1 + shape.belly * np.clip((-y - 90) / 60, 0, 1) * np.clip((-z + 30) / 90, 0, 1.2))
@@ -195,6 +211,21 @@ def _fat_planes(scene: Scene, shape: TorsoShape, ring: Array, grid: Field) -> No
     middle = np.abs(ring - shape.wall_mm * 0.55) - 0.9
     layer = Layer(-20.0, Tissue.MUSCLE)
     scene.items.append(Solid(grid.like(middle), (layer,), moving=False, over=(Tissue.MUSCLE,)))
+
+
+def _flat_bones(
+    scene: Scene, shape: TorsoShape, ring: Array, grid: Field, q: tuple[Array, Array, Array], rng: np.random.Generator
+) -> None:
+    """Breast bone and hip bones: plates that follow the wall."""
+    z, y, x = q
+    middle = np.abs(ring - 0.5 * shape.wall_mm)
+    sternum = np.maximum(np.maximum(middle - 0.4 * shape.wall_mm - 0.5, np.abs(x) - rng.uniform(14, 20)), 72 - z)
+    sternum = np.maximum(sternum, y)
+    hip = np.maximum(np.abs(ring + 12 + 0.06 * (z + 150)) - 5, np.maximum(z + 165 - 0.25 * y, -75 - y))
+    marrow = Layer(float(rng.uniform(110, 200)), Tissue.BONE, 1.8)
+    for bone in (sternum, hip):
+        solid = grid.like(np.asarray(bone, np.float32)).crop(below=4)
+        scene.items.append(Solid(solid, (Layer(480.0, Tissue.BONE), marrow), moving=False))
 
 
 def _spine(scene: Scene, frame: Frame, shape: TorsoShape, rng: np.random.Generator) -> None:
@@ -249,7 +280,7 @@ def _ribs(scene: Scene, frame: Frame, shape: TorsoShape, rng: np.random.Generato
     marrow = float(rng.uniform(130, 260))
     bones: list[Vector] = []
     cartilages: list[Vector] = []
-    for index in range(3, 13):
+    for index in range(1, 13):
         for side in (-1.0, 1.0):
             line, reach, bony = rib_line(index, side, shape)
             points = frame.to_patient(line + rng.normal(0, 1.5, 3))
@@ -260,10 +291,6 @@ def _ribs(scene: Scene, frame: Frame, shape: TorsoShape, rng: np.random.Generato
     add_tubes(scene, cartilages, thickness, "cartilage", Tissue.OTHER, moving=False)
     add_tubes(scene, bones, thickness, 620.0, Tissue.BONE, moving=False)
     add_tubes(scene, bones, thickness - 2.0, marrow, Tissue.BONE, moving=False)
-    front = CAVITY[2] - CAVITY[1] - 6
-    sternum = frame.to_patient(smooth_curve([[75, front, 0], [140, front + 6, 0], [320, front + 40, 0]], 8))
-    tubes(scene, sternum, 9.0, 520.0, Tissue.BONE, moving=False)
-    tubes(scene, sternum, 7.0, marrow * 0.8, Tissue.BONE, moving=False)
 
 
 def add_tubes(
