@@ -92,7 +92,8 @@ class Split:
 class TrainingCase:
     """A case on the network's in-plane grid, canonical orientation, own slices.
 
-    image: int16 HU (z, y, x). codes: uint8, 32 * label (1 liver, 2 lesion) + `Organ` code. slice_mm: z spacing.
+    image: int16 HU (z, y, x). codes: uint8, 32 * label (1 liver, 2 lesion) + `Organ` code. slice_mm, in_plane_mm:
+    spacing.
     looks: whether other contrast phases may be made from it (a real portal-venous CT).
     """
 
@@ -100,6 +101,7 @@ class TrainingCase:
     image: torch.Tensor
     codes: torch.Tensor
     slice_mm: float
+    in_plane_mm: float
     looks: bool
 
 
@@ -184,7 +186,9 @@ def training_case(files: CaseFiles, in_plane_mm: float) -> TrainingCase:
         torch.from_numpy(image.clip(-1024, 1024)).float().unsqueeze(1), size=size, mode="bilinear", antialias=True
     )
     nearest = F.interpolate(torch.from_numpy(codes).unsqueeze(1), size=size, mode="nearest-exact")
-    return TrainingCase(files.name, resampled[:, 0].round().to(torch.int16), nearest[:, 0], spacing[0], looks=True)
+    return TrainingCase(
+        files.name, resampled[:, 0].round().to(torch.int16), nearest[:, 0], spacing[0], in_plane_mm, looks=True
+    )
 
 
 def merge_labels(

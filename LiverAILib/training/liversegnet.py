@@ -86,7 +86,7 @@ class Training:
         saved = validated = self.minutes
         while self.progress < 1:
             if self.step % 50 == 0 and (found := len(list(self.work.glob("pool/phantom_*.npz")))) > len(pool):
-                pool = load_pool(self.work / "pool")
+                pool = load_pool(self.work / "pool", recipe.in_plane_mm)
                 sources[1:] = [PatchSource(pool, recipe.patches, recipe.seed + 1 + self.step)]
                 self.say(f"{found} phantom volumes")
             shares = chooser.random(recipe.batch) < recipe.phantom_share

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from LiverAILib.analysis.grid import WINDOW_HU, window
 from LiverAILib.training.cases import LABEL_STEP, TrainingCase
+from LiverAILib.training.implants import implant_lesions
 from LiverAILib.training.looks import contrast_look
 
 
@@ -24,6 +25,7 @@ class PatchOptions:
     at_lesion: float = 0.45
     at_liver: float = 0.40
     other_look: float = 0.5
+    implants: float = 0.4
     rotation_degrees: float = 12.0
     scale: tuple[float, float] = (0.85, 1.2)
     slice_mm: tuple[float, float] = (1.6, 6.5)
@@ -90,11 +92,15 @@ class PatchSource:
                 self._random(-0.3, 0.3) * width,
             ]
         )
-        hu, codes = self._cut(case, centre, group)
+        scale = self._random(*self.options.scale)
+        hu, codes = self._cut(case, centre, group, scale)
         if case.looks and self._random() < self.options.other_look:
             hu = contrast_look(
                 hu, codes % LABEL_STEP, "non_contrast" if self._random() < 0.5 else "arterial", self.generator
             )
+        if case.looks and self._random() < self.options.implants:
+            pixel_mm = case.in_plane_mm / scale
+            hu, codes = implant_lesions(hu, codes, (case.slice_mm * group, pixel_mm, pixel_mm), self.generator)
         target = torch.stack([codes >= LABEL_STEP, codes >= 2 * LABEL_STEP]).float()
         return self._vary(hu).unsqueeze(0), target
 
@@ -103,7 +109,7 @@ class PatchSource:
         wanted = math.exp(self._random(math.log(low), math.log(high)))
         return max(1, round(wanted / slice_mm))
 
-    def _cut(self, case: TrainingCase, centre: Tensor, group: int) -> tuple[Tensor, Tensor]:
+    def _cut(self, case: TrainingCase, centre: Tensor, group: int, scale: float) -> tuple[Tensor, Tensor]:
         """HU and codes of a rotated, scaled patch; air outside the case; slices averaged in groups."""
         depth, height, width = self.options.size
         total = case.image.shape[0]
@@ -113,7 +119,6 @@ class PatchSource:
         inside = (index >= 0) & (index < total)
         index = index.clamp(0, total - 1)
         angle = math.radians(self._random(-1, 1) * self.options.rotation_degrees)
-        scale = self._random(*self.options.scale)
         rows, columns = case.image.shape[1:]
         step_y = (torch.arange(height) - (height - 1) / 2) / scale
         step_x = (torch.arange(width) - (width - 1) / 2) / scale

@@ -47,11 +47,11 @@ def make_pool(
         say(f"phantom {seed} made")
 
 
-def load_pool(folder: Path) -> list[TrainingCase]:
+def load_pool(folder: Path, in_plane_mm: float) -> list[TrainingCase]:
     """The phantom volumes (`phantom_*.npz`) that are in a folder by now."""
     cases = []
     for path in sorted(folder.glob("phantom_*.npz")):
         with np.load(path, allow_pickle=False) as data:
             image, codes = torch.from_numpy(data["image"]), torch.from_numpy(data["codes"])
-            cases.append(TrainingCase(path.stem, image, codes, float(data["slice_mm"]), looks=False))
+            cases.append(TrainingCase(path.stem, image, codes, float(data["slice_mm"]), in_plane_mm, looks=False))
     return cases
