@@ -124,16 +124,18 @@ def _aorta(volume: _F32, spine: npt.NDArray[np.float64], spacing: _Spacing) -> f
     disc = _disc(7, spacing)
     weights = (disc / disc.sum()).astype(np.float32)
     inside = ndimage.convolve(window, weights, mode="nearest")
+    small = _disc(4, spacing)  # the core, free of the wall's partial volume even in a narrow aorta
+    core = ndimage.convolve(window, (small / small.sum()).astype(np.float32), mode="nearest")
     spread = np.sqrt(np.maximum(ndimage.convolve(window**2, weights, mode="nearest") - inside**2, 0))
     around = ndimage.percentile_filter(window, 60, footprint=_disc(19, spacing, 13), mode="nearest")
-    score = np.clip(inside - around, -50, 150) - spread
+    score = np.clip(inside - np.maximum(around, 0), -50, 250) - 0.7 * spread
     score[inside < 15] = -200
     length = max(1, round(40 / spacing[0]))
     score = ndimage.uniform_filter1d(score, length, axis=0, mode="nearest")
     values = []
     for z in range(min(length // 2, len(score) - 1), len(score), max(1, length // 2)):
         y, x = np.unravel_index(int(np.argmax(score[z])), score[z].shape)
-        near = inside[max(0, z - length // 2) : z + length // 2 + 1, y, x]
+        near = core[max(0, z - length // 2) : z + length // 2 + 1, y, x]
         values.append((float(score[z, y, x]), float(np.median(near))))
     best = [hu for points, hu in sorted(values, reverse=True)[: max(1, (len(values) + 1) // 2)] if points > -60]
     return float(np.median(best)) if best else None
@@ -192,12 +194,13 @@ def _largest(mask: npt.NDArray[np.bool_], spacing: _Spacing, least_ml: float) ->
     return np.asarray(labels == int(np.argmax(sizes)) + 1)
 
 
-#: Aorta, liver, spleen: HU without contrast (mean, deviation between patients; the liver's is wide because of fat),
-#: relative deviation of the rise, and how often something else was measured, of which HU (stomach for the spleen).
+#: Aorta, liver, spleen: HU without contrast (mean, deviation between patients; the liver's is wide because of fat), the
+#: deviation of what is measured without contrast (an aorta then hardly differs from its neighbours), relative deviation
+#: of the rise, and how often something else was measured, of which HU (stomach for the spleen).
 _ORGANS = (
-    (42, 5, 0.15, 0.02, (0, 500)),
-    (56, 12, 0.25, 0.03, (0, 200)),
-    (48, 6, 0.2, 0.5, (0, 80)),
+    (42, 9, 17, 0.15, 0.02, (0, 500)),
+    (56, 12, 12, 0.25, 0.03, (0, 200)),
+    (48, 6, 6, 0.2, 0.5, (0, 80)),
 )
 #: Rise over that in each phase at the usual dose (early and late times where the phase is long), and how usual the
 #: phase is as the only series of an exam. After Goshima et al., AJR 2006;187:W25, and Bae, Radiology 2010;256:32.
@@ -244,11 +247,13 @@ def judge(found: Enhancement) -> PhaseOpinion:
 def _likelihood(values: tuple[float | None, ...], rises: tuple[float, float, float], ceiling: float) -> float:
     """Probability density of the organs' HU given their rises at the usual dose."""
     product = _DOSE_WEIGHTS / _DOSE_WEIGHTS.sum()
-    for value, rise, (base, base_sd, relative_sd, mistaken, (low, high)) in zip(values, rises, _ORGANS, strict=True):
+    for value, rise, (base, base_sd, plain_sd, relative_sd, mistaken, (low, high)) in zip(
+        values, rises, _ORGANS, strict=True
+    ):
         if value is None:
             continue
         expected = np.minimum(base + _DOSES * rise, ceiling)
-        deviation = np.sqrt(base_sd**2 + (relative_sd * _DOSES * rise) ** 2 + 4**2)
+        deviation = np.sqrt((base_sd if rise else plain_sd) ** 2 + (relative_sd * _DOSES * rise) ** 2 + 4**2)
         normal = np.exp(-0.5 * ((value - expected) / deviation) ** 2) / (deviation * math.sqrt(2 * math.pi))
         other = 1 / (high - low) if low <= value <= high else 1e-4
         product = product * ((1 - mistaken) * normal + mistaken * other)
@@ -271,8 +276,8 @@ def _excretion(found: Enhancement, phase: Phase) -> float:
     bright = 1 / 700 if 40 < excess < 740 else 1e-5
     parenchyma = normal(10, 35)
     return {
-        Phase.NON_CONTRAST: 0.95 * normal(5, 25) + 0.05 * bright,
-        Phase.ARTERIAL: 0.95 * normal(-120, 80) + 0.05 * bright,
+        Phase.NON_CONTRAST: 0.9 * normal(5, 25) + 0.1 * bright,
+        Phase.ARTERIAL: 0.9 * normal(-120, 80) + 0.1 * bright,
         Phase.PORTAL_VENOUS: 0.95 * parenchyma + 0.05 * bright,
         Phase.DELAYED: 0.3 * parenchyma + 0.7 * bright,
     }[phase]
