@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 
-class LesionType(str, Enum):
+class LesionType(StrEnum):
     """Type of a focal liver lesion: the classes of the lesion classifier."""
 
     HCC = "hcc"
@@ -16,21 +16,18 @@ class LesionType(str, Enum):
     CYST = "cyst"
     ABSCESS = "abscess"
 
-    def __str__(self) -> str:
-        return self.value
-
     @property
     def malignant(self) -> bool:
         """True for HCC, ICC and metastasis, as the paper groups them."""
         return self in (LesionType.HCC, LesionType.ICC, LesionType.METASTASIS)
 
     @property
-    def title(self) -> str:
+    def full_name(self) -> str:
         """The name as a reader of a report expects it."""
-        return _TITLES[self]
+        return _FULL_NAMES[self]
 
 
-_TITLES = {
+_FULL_NAMES = {
     LesionType.HCC: "Hepatocellular carcinoma",
     LesionType.ICC: "Intrahepatic cholangiocarcinoma",
     LesionType.METASTASIS: "Metastasis",

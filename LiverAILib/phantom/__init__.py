@@ -1,7 +1,7 @@
 """Synthetic multi-phase liver CT with known truth: a seed gives an exam.
 
 `generate(seed)` makes one patient's exam; `write_dicom` and `write_nifti` (in `write`) and `liverai phantom` put it on
-disk. Inside, a patient is drawn (`patient`: clinical record, liver state, lesion types; `enhancement`: HU of the tissues
+disk. Inside, a patient is drawn (`patient`: clinical record, liver state, lesion types; `enhancement`: HU of tissues
 by phase), then the anatomy as smooth shapes in patient space (`anatomy`, `lesions`, `appearance`); then every phase is
 painted on its grid with its breath (`render`) and goes through the scanner (`acquisition`: blur, noise, artefacts).
 
