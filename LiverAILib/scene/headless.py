@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ def new_scene() -> HeadlessScene:
 
 def read_scene(host: HeadlessScene, path: Path) -> None:
     """Replace the scene's content by that of an `.mrb` file. Raises SceneError if it can't be read."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(Path.cwd()):  # Slicer leaves it changed
         remote = slicer.vtkMRMLRemoteIOLogic()
         remote.SetMRMLScene(host.scene)
         remote.GetCacheManager().SetRemoteCacheDirectory(folder)

@@ -153,6 +153,15 @@ def test_a_saved_scene_replaces_the_file_and_leaves_nothing_else(scene: Any, run
     assert path.stat().st_size < first
 
 
+def test_saving_and_reading_leave_the_working_folder_alone(scene: Any, run: Run, tmp_path: Path) -> None:
+    before = Path.cwd()
+    show_run(scene, run.folder, add_volumes(scene, run))
+    path = save_scene(scene, tmp_path / "case.mrb")
+    assert Path.cwd() == before
+    read_scene(new_scene(), path)
+    assert Path.cwd() == before
+
+
 def test_a_scene_is_saved_only_as_mrb(scene: Any, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"saved as \.mrb"):
         save_scene(scene, tmp_path / "case.zip")
