@@ -43,9 +43,9 @@ def implant_lesions(
         change = torch.full_like(weight, contrast)
         if radius > 7 and _uniform(0, 1, generator) < 0.3:  # a core or a rim of its own
             change[_erode(weight > 0.97, 3)] += _uniform(-30, 15, generator)
-        if not vessel.all() and vessel.any():  # vessels give way to the lesion
-            level = hu[box][inside & ~vessel].mean()
-            change = torch.where(vessel, change + level - hu[box][vessel].mean(), change)
+        beside = inside & ~vessel
+        if vessel.any() and beside.any():  # vessels give way to the lesion
+            change = torch.where(vessel, change + hu[box][beside].mean() - hu[box][vessel].mean(), change)
         hu[box] += change * weight * inside
         codes[box] = torch.where(inside & (weight > 0.5), 2 * LABEL_STEP + Organ.TUMOUR, codes[box].long()).to(
             torch.uint8

@@ -121,7 +121,11 @@ class Training:
         loss = segmentation_loss(outputs, targets.to(self.device))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        if not torch.isfinite(norm):  # one such step would spoil the weights for good
+            raise FloatingPointError(
+                f"The gradient is not finite at step {self.step}; the last checkpoint is unharmed."
+            )
         self.optimizer.step()
         decay = min(self.recipe.average_decay, (self.step + 1) / (self.step + 10))
         with torch.no_grad():

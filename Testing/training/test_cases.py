@@ -100,7 +100,9 @@ def test_the_expert_label_overrules_the_organ_map() -> None:
 
 
 def test_patches_keep_image_and_target_together(folder: Path) -> None:
-    options = PatchOptions(size=(8, 32, 32), other_look=0, noise_hu=0, gain=0, shift_hu=0, salt_and_pepper=0)
+    options = PatchOptions(
+        size=(8, 32, 32), other_look=0, implants=0, noise_hu=0, gain=0, shift_hu=0, salt_and_pepper=0
+    )
     source = PatchSource([training_case(find_cases(folder)[0], 1.0)], options, seed=1)
     lesions = 0
     for _ in range(40):

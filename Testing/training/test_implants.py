@@ -52,3 +52,13 @@ def test_a_patch_without_liver_is_left_alone() -> None:
     changed, labelled = implant_lesions(hu, codes, (3.0, 1.25, 1.25), torch.Generator().manual_seed(0))
     assert torch.equal(changed, hu)
     assert torch.equal(labelled, codes)
+
+
+def test_an_implant_wholly_in_a_vessel_stays_finite() -> None:
+    codes = torch.zeros(12, 40, 40, dtype=torch.uint8)
+    codes[2:11, 12:15, 10:30] = LABEL_STEP + Organ.VEINS
+    codes[2:11, 26:30, 10:30] = LIVER
+    hu = torch.where(codes > 0, 100.0, 20.0)
+    for seed in range(300):
+        changed, _ = implant_lesions(hu, codes, (3.0, 1.25, 1.25), torch.Generator().manual_seed(seed))
+        assert torch.isfinite(changed).all()
