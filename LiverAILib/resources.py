@@ -6,7 +6,9 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def resource_root() -> Path:
-    """The Resources folder: beside the package (source, Slicer build and install trees) or inside it (installed wheel)."""
+    """The Resources folder: beside the package (source, Slicer build and install trees) or inside it (installed
+    wheel).
+    """
     for candidate in (_PACKAGE.parent / "Resources", _PACKAGE / "Resources"):
         if (candidate / "Terminology").is_dir():
             return candidate
