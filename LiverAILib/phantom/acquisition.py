@@ -34,7 +34,7 @@ class Scanner:
             kernel_mm=float(rng.uniform(0.45, 0.85)),
             sharp=sharp,
             noise_hu=float(np.clip(rng.lognormal(np.log(11.5), 0.32), 6, 25)),
-            noise_peak=float(rng.uniform(0.16, 0.34)),
+            noise_peak=float(rng.uniform(0.12, 0.26)),
             streaks=streak if artefacts else 0.0,
             table=bool(rng.random() < 0.85),
         )
@@ -133,7 +133,7 @@ class Detector:
         radius = np.sqrt(fy**2 + fx**2)
         peak = scanner.noise_peak
         # Ramp of the back-projection times the kernel's fall-off; a little more power along x than along y.
-        spectrum = (radius + 0.02) * np.exp(-((radius / (1.5 * peak)) ** 2)) * (1 + 0.35 * fy**2 / (radius**2 + 1e-6))
+        spectrum = (radius + 0.035) * np.exp(-((radius / (1.5 * peak)) ** 2)) * (1 + 0.35 * fy**2 / (radius**2 + 1e-6))
         self.filter = np.asarray(spectrum / np.sqrt(np.mean(spectrum**2)), dtype=np.float32)
         streak = np.exp(-((fx / 0.02) ** 2)) * np.exp(-((np.abs(fy) - 0.13) ** 2) / 0.08**2)
         self.streak_filter = np.asarray(streak / np.sqrt(np.mean(streak**2)), dtype=np.float32)
@@ -162,21 +162,32 @@ class Detector:
             wide = ndimage.gaussian_filter(blurred, (0, 1.2 / sy, 1.2 / sx), truncate=2.5)
             blurred += np.float32(self.scanner.sharp) * (blurred - wide)
         hu[...] = blurred
+        mix = np.float32(np.sqrt(1 - _NEIGHBOUR**2)), np.float32(_NEIGHBOUR)
+        here = self._noise_pair((*key, first))
         for k in range(0, len(hu), 2):
-            rng = np.random.default_rng([*key, first + k])
-            shape = self.filter.shape
-            white = rng.standard_normal((2, *shape), dtype=np.float32)
-            wave = np.empty(shape, dtype=np.complex64)
-            wave.real, wave.imag = white
-            scale = np.float32(np.sqrt(shape[0] * shape[1]))
-            noise = fft.ifft2(wave * self.filter, workers=1) * scale
-            streaks = fft.ifft2(wave[::-1] * self.streak_filter, workers=1) * scale if self.scanner.streaks else None
-            for part in range(min(2, len(hu) - k)):
-                pick = noise.real if part == 0 else noise.imag
-                hu[k + part] += pick * self.profile * np.float32(self.strength)
-                if streaks is not None:
-                    lines = streaks.real if part == 0 else streaks.imag
-                    hu[k + part] += lines * self.profile**2 * np.float32(self.scanner.streaks)
+            after = self._noise_pair((*key, first + k + 2))
+            for part, (own, next_one) in enumerate(((here[0], here[1]), (here[1], after[0]))):
+                if k + part < len(hu):
+                    hu[k + part] += own * mix[0] + next_one * mix[1]
+            here = after
+
+    def _noise_pair(self, key: tuple[int, ...]) -> tuple[Array, Array]:
+        """Noise of two slices: the real and the imaginary part of one filtered complex wave."""
+        rng = np.random.default_rng(key)
+        shape = self.filter.shape
+        white = rng.standard_normal((2, *shape), dtype=np.float32)
+        wave = np.empty(shape, dtype=np.complex64)
+        wave.real, wave.imag = white
+        scale = np.float32(np.sqrt(shape[0] * shape[1]))
+        noise = fft.ifft2(wave * self.filter, workers=1) * (scale * np.float32(self.strength)) * self.profile
+        if self.scanner.streaks:
+            lines = fft.ifft2(wave[::-1] * self.streak_filter, workers=1) * (scale * np.float32(self.scanner.streaks))
+            noise += lines * self.profile**2
+        return noise.real, noise.imag
+
+
+#: How much of the next slice's noise is in a slice: slices of a helical scan share some rays.
+_NEIGHBOUR = 0.26
 
 
 def bounding_box(field: Field) -> tuple[Vector, Vector]:

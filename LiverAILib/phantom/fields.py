@@ -85,8 +85,8 @@ def _neighbours(
 def sample(field: Field, z: Vector, y: Vector, x: Vector, average: int = 1) -> Array:
     """The field on the grid that three axes span, (len(z) / average, len(y), len(x)).
 
-    Linear in each axis. With `average` = n, every n neighbouring z are averaged. Rows come last, slice by slice, so that
-    the bulk of the work is on contiguous memory that fits the cache, and no threads are started.
+    Linear in each axis. With `average` = n, every n neighbouring z are averaged. Rows come last, slice by slice, so
+    that the bulk of the work is on contiguous memory that fits the cache, and no threads are started.
     """
     origin, step, values = field.origin, field.step, field.values
     low, high, share = _neighbours(z, float(origin[0]), step, values.shape[0])
