@@ -136,7 +136,7 @@ def add_stomach(
     level = rng.uniform(-115, 0)
     gas = np.asarray(np.maximum(outer + wall + 0.5, q[1] - np.float32(level)), np.float32)
     scene.items.append(Solid(grid.like(gas).crop(below=4), (Layer(-960.0, Tissue.STOMACH),)))
-    esophagus = frame.to_patient(smooth_curve([[320, -20, 6], [120, -32, 8], [66, -38, 20], line[0]], 6))
+    esophagus = frame.to_patient(smooth_curve([[320, -20, 6], [120, -32, 8], [66, -42, 24], [48, -40, 46]], 6))
     tubes(scene, esophagus, float(rng.uniform(7, 10)), "gut_wall", Tissue.OTHER)
 
 
