@@ -185,7 +185,7 @@ def found_against_true(run: RunFolder, exam: Path) -> str:
         raise StudyError(
             f"The run is not on the grid of the exam in {exam}. Remove that folder and run the demo again."
         )
-    lesions = [(lesion.id, lesion.type.title, lesion.diameter_mm) for lesion in truth.lesions]
+    lesions = [(lesion.id, lesion.type.full_name, lesion.diameter_mm) for lesion in truth.lesions]
     names = {lesion.label: lesion.name for lesion in run.findings.lesions}
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
     rows = compare_lesions(ids, true_ids, names, lesions, voxel_ml)
