@@ -1,0 +1,110 @@
+"""Slice scores: NoduleNet and HCCNet on every axial liver slice, and NoduleNet's saliency as a volume.
+
+Source: Wang et al., Br J Cancer 2021: every transaxial slice from the liver's top to its bottom is scored by itself.
+The paper does not state the images' size. Ours: slices on the network's grid (see `grid`: fixed pixel size, thin slices
+averaged), of which a square around the liver is taken, the same for all slices; so a score does not depend on the
+table, the field of view or the order in which slices are stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from LiverAILib.analysis.grid import NetworkGrid, to_canonical, to_network
+from LiverAILib.networks.resnet34 import ResNet34
+from LiverAILib.saliency import saliency_maps
+from LiverAILib.study import Volume
+
+PIXEL_MM = 1.25
+SIZE = 256  # pixels: 320 mm hold most livers
+MIN_LIVER_MM2 = 200.0  # a slice with less liver is left aside: the tips are mostly partial volume
+SALIENT_FROM = 0.5  # nodule probability of slices that get a saliency map
+
+
+@dataclass(frozen=True)
+class LiverSlices:
+    """The liver slices of one phase.
+
+    images: (n, 1, size, size) in [-1, 1]. index: (n,) which slice of the network's grid each is, from feet to head.
+    corner: (y, x) of the square's first pixel there; may be negative. plane: (z, y, x) of the image on that grid.
+    """
+
+    images: Tensor
+    index: tuple[int, ...]
+    corner: tuple[int, int]
+    plane: tuple[int, int, int]
+    grid: NetworkGrid
+
+
+def mask_on_grid(mask: npt.NDArray[np.bool_], grid: NetworkGrid) -> npt.NDArray[np.bool_]:
+    """A mask (z, y, x) of the volume's own grid on the network's: where half of a slab's pixel or more is in it."""
+    array = to_canonical(mask, grid.order, grid.flips)
+    slices = []
+    for first in range(0, array.shape[0], grid.averaged):
+        slab = torch.from_numpy(np.array(array[first : first + grid.averaged], dtype=np.float32, order="C"))
+        plane = F.interpolate(
+            slab.mean(dim=0)[None, None], size=grid.resampled[1:], mode="bilinear", align_corners=False, antialias=True
+        )
+        slices.append(plane[0, 0, grid.crop[0], grid.crop[1]] >= 0.5)
+    return np.asarray(torch.stack(slices).numpy(), dtype=np.bool_)
+
+
+def liver_slices(
+    volume: Volume, liver: npt.NDArray[np.bool_], *, pixel_mm: float = PIXEL_MM, size: int = SIZE
+) -> LiverSlices:
+    """Cut the slices that show liver from a volume; none without a liver. liver: (z, y, x) on the volume's grid."""
+    if liver.shape != volume.array.shape:
+        raise ValueError(f"The liver mask {liver.shape} is not on the volume's grid {volume.array.shape}.")
+    image, grid = to_network(volume, pixel_mm)
+    plane = (image.shape[0], image.shape[1], image.shape[2])
+    mask = mask_on_grid(liver, grid)
+    areas = mask.sum(axis=(1, 2)) * pixel_mm**2
+    index = tuple(int(i) for i in np.flatnonzero(areas >= MIN_LIVER_MM2))
+    if not index:
+        return LiverSlices(torch.zeros((0, 1, size, size)), (), (0, 0), plane, grid)
+    shown = mask[list(index)]
+    rows, columns = np.flatnonzero(shown.any(axis=(0, 2))), np.flatnonzero(shown.any(axis=(0, 1)))
+    top, left = ((int(lines[0]) + int(lines[-1]) + 1 - size) // 2 for lines in (rows, columns))
+    pad = (-left, left + size - plane[2], -top, top + size - plane[1])  # negative numbers crop
+    images = F.pad(image[list(index)].unsqueeze(1), pad, value=-1.0)
+    return LiverSlices(images, index, (top, left), plane, grid)
+
+
+def slice_scores(network: nn.Module, slices: LiverSlices, *, batch: int = 16) -> npt.NDArray[np.float64]:
+    """The finding's probability in each slice, (n,). The network is in evaluation mode and gives two logits."""
+    scores = np.zeros(len(slices.index))
+    with torch.inference_mode():
+        for first in range(0, len(scores), batch):
+            logits = network(slices.images[first : first + batch]).float()
+            scores[first : first + batch] = torch.softmax(logits, dim=1)[:, 1].numpy()
+    return scores
+
+
+def saliency_volume(
+    network: ResNet34, slices: LiverSlices, *, threshold: float = SALIENT_FROM, cam: bool = False, batch: int = 16
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    """NoduleNet's saliency on the volume's own grid, (z, y, x) in [0, 1], and the slice scores (n,).
+
+    Zero in slices without liver, in those whose nodule probability does not exceed `threshold`, and outside the square.
+    """
+    maps = torch.zeros(slices.plane)
+    scores = np.zeros(len(slices.index))
+    size = slices.images.shape[-1]
+    top, left = slices.corner
+    rows = slice(max(top, 0), min(top + size, slices.plane[1]))
+    columns = slice(max(left, 0), min(left + size, slices.plane[2]))
+    for first in range(0, len(slices.index), batch):
+        found, probability = saliency_maps(network, slices.images[first : first + batch], cam=cam)
+        scores[first : first + batch] = probability.double().numpy()
+        for number, (single, score) in enumerate(zip(found, probability, strict=True)):
+            if float(score) > threshold:
+                maps[slices.index[first + number], rows, columns] = single[
+                    rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
+                ]
+    return slices.grid.back(maps.unsqueeze(0))[0], scores

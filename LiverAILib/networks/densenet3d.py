@@ -1,0 +1,145 @@
+"""A 3D DenseNet with scSE attention: the image branch of the lesion classifier.
+
+Source: Ying et al., Nat Commun 2024, Methods, "Lesion Classification" (DenseNet with scSE), and the outline that the
+authors published: 36 layers in four dense blocks, attention after each, the depth (z) never strided, and the outputs of
+all four blocks averaged to the smallest one's grid, joined and mixed. Neither states the widths. Where both are silent
+we chose: the stem of the first DenseNet paper in plane (7x7, stride 2, then pooled by 2), dense layers with a 1x1x1
+bottleneck, and growth 32 in the `paper` preset, as the DenseNet paper uses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class DenseNet3dPreset:
+    """Sizes of a DenseNet3d.
+
+    stem: channels of the stem. growth: channels that each dense layer adds. layers: dense layers per block.
+    bottleneck: width of the 1x1x1 convolutions in growths. out: channels of the resulting map.
+    """
+
+    stem: int
+    growth: int
+    layers: tuple[int, int, int, int] = (4, 4, 4, 4)
+    bottleneck: int = 4
+    out: int = 196
+
+
+PRESETS = {
+    "paper": DenseNet3dPreset(stem=64, growth=32, out=196),
+    "compact": DenseNet3dPreset(stem=16, growth=12, bottleneck=2, out=64),
+}
+
+
+class ScSE3d(nn.Module):
+    """Concurrent spatial and channel squeeze and excitation (Roy et al., MICCAI 2018) in 3D; gated maps are added."""
+
+    def __init__(self, channels: int, reduction: int = 2) -> None:
+        super().__init__()
+        self.channel_gate = nn.Sequential(
+            nn.AdaptiveAvgPool3d(1),
+            nn.Conv3d(channels, channels // reduction, 1),
+            nn.GELU(),
+            nn.Conv3d(channels // reduction, channels, 1),
+            nn.Sigmoid(),
+        )
+        self.spatial_gate = nn.Sequential(nn.Conv3d(channels, 1, 1), nn.Sigmoid())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channel, z, y, x) to the same shape."""
+        return x * (self.channel_gate(x) + self.spatial_gate(x))
+
+
+class DenseLayer(nn.Module):
+    """BatchNorm, ReLU, 1x1x1, BatchNorm, ReLU, 3x3x3; the result is appended to the input."""
+
+    def __init__(self, channels: int, preset: DenseNet3dPreset) -> None:
+        super().__init__()
+        inner = preset.bottleneck * preset.growth
+        self.new = nn.Sequential(
+            nn.BatchNorm3d(channels),
+            nn.ReLU(),
+            nn.Conv3d(channels, inner, 1, bias=False),
+            nn.BatchNorm3d(inner),
+            nn.ReLU(),
+            nn.Conv3d(inner, preset.growth, 3, padding=1, bias=False),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, z, y, x) to (batch, channels + growth, z, y, x)."""
+        return torch.cat([x, self.new(x)], dim=1)
+
+
+class Transition(nn.Sequential):
+    """BatchNorm, ReLU, 1x1x1 to half of the channels, then half of the in-plane resolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(
+            nn.BatchNorm3d(channels),
+            nn.ReLU(),
+            nn.Conv3d(channels, channels // 2, 1, bias=False),
+            nn.AvgPool3d((1, 2, 2), ceil_mode=True),
+        )
+
+
+class DenseNet3d(nn.Module):
+    """A feature map of one phase's crop.
+
+    Input (batch, 1, z, y, x) in [-1, 1], y and x at least `least`; output (batch, out, z, y / 32, x / 32), never
+    negative.
+    """
+
+    least = 32
+
+    def __init__(self, preset: DenseNet3dPreset | str = "compact") -> None:
+        super().__init__()
+        if isinstance(preset, str):
+            preset = PRESETS[preset]
+        self.stem = nn.Sequential(
+            nn.Conv3d(1, preset.stem, (3, 7, 7), stride=(1, 2, 2), padding=(1, 3, 3), bias=False),
+            nn.BatchNorm3d(preset.stem),
+            nn.ReLU(),
+            nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1)),
+        )
+        channels, joined = preset.stem, 0
+        blocks: list[nn.Module] = []
+        transitions: list[nn.Module] = []
+        for number, layers in enumerate(preset.layers):
+            parts: list[nn.Module] = []
+            for _ in range(layers):
+                parts.append(DenseLayer(channels, preset))
+                channels += preset.growth
+            blocks.append(nn.Sequential(*parts, ScSE3d(channels)))
+            joined += channels
+            if number < len(preset.layers) - 1:
+                transitions.append(Transition(channels))
+                channels //= 2
+        self.blocks = nn.ModuleList(blocks)
+        self.transitions = nn.ModuleList(transitions)
+        self.mix = nn.Sequential(
+            nn.BatchNorm3d(joined),
+            nn.ReLU(),
+            nn.Conv3d(joined, preset.out, 1, bias=False),
+            nn.BatchNorm3d(preset.out),
+            nn.ReLU(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() != 5 or x.shape[1] != 1 or min(x.shape[3:]) < self.least:
+            wanted = f"(batch, 1, z, y, x) with y and x of at least {self.least}"
+            raise ValueError(f"DenseNet3d takes {wanted}, got {tuple(x.shape)}")
+        x = self.stem(x)
+        outputs = []
+        for number, block in enumerate(self.blocks):
+            x = block(x)
+            outputs.append(x)
+            if number < len(self.transitions):
+                x = self.transitions[number](x)
+        size = (x.shape[2], x.shape[3], x.shape[4])
+        return self.mix(torch.cat([F.adaptive_avg_pool3d(output, size) for output in outputs], dim=1))

@@ -1,0 +1,114 @@
+"""SMOE saliency: where NoduleNet looks, from one forward pass.
+
+Source: Mundhenk, Chen and Friedland, "Efficient Saliency Maps for Explainable AI", 2019 (FastCAM), as Wang et al.
+(Br J Cancer 2021) use it: the SMOE scale of five layers' activations, each map normalised over its image, enlarged
+to the image's size and averaged with weights 1 to 5 (deep layers count more). As an option the result is multiplied
+with Grad-CAM, which makes it specific to the class; FastCAM does so.
+
+A map that is the same everywhere says nothing, so its normalised form is zero (the formula is 0/0 there).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from LiverAILib.networks.resnet34 import ResNet34
+
+EPSILON = 1e-7  # added to the activations, as FastCAM does: log2(0) is not a number
+WEIGHTS = (1.0, 2.0, 3.0, 4.0, 5.0)
+
+
+def smoe_scale(activations: Tensor) -> Tensor:
+    """Saliency per location of one layer's activations.
+
+    activations: non-negative, (batch, channel, *spatial). Returns (batch, *spatial), >= 0: the mean over channels times
+    the gap between its log2 and the mean log2, so it is high where few channels fire strongly. Computed in float64,
+    since the gap is a small difference of large logarithms; the result has the input's type. Raises ValueError for a
+    negative activation.
+    """
+    if activations.numel() and bool((activations < 0).any()):
+        raise ValueError("SMOE needs activations after a ReLU; these have negative ones.")
+    x = activations.double() + EPSILON
+    mean = x.mean(dim=1)
+    gap = mean.log2() - x.log2().mean(dim=1)
+    return (mean * gap.clamp_min(0)).to(activations.dtype)
+
+
+def normalise(maps: Tensor) -> Tensor:
+    """Each map of (batch, y, x) through the normal distribution function of its own mean and deviation, to [0, 1]."""
+    x = maps.double().flatten(1)
+    mean = x.mean(dim=1, keepdim=True)
+    deviation = x.std(dim=1, keepdim=True) if x.shape[1] > 1 else torch.zeros_like(mean)
+    flat = deviation <= 1e-9 * mean.abs() + 1e-30
+    scaled = 0.5 * (1 + torch.erf((x - mean) / torch.where(flat, 1.0, deviation) / sqrt(2)))
+    return torch.where(flat, 0.0, scaled).view_as(maps).to(maps.dtype)
+
+
+def combine(maps: Sequence[Tensor], size: tuple[int, int], weights: Sequence[float] = WEIGHTS) -> Tensor:
+    """The weighted mean, (batch, *size) in [0, 1], of normalised maps (batch, y, x) enlarged bilinearly to `size`."""
+    if len(maps) != len(weights):
+        raise ValueError(f"{len(maps)} maps but {len(weights)} weights")
+    total = sum(
+        weight * F.interpolate(single.unsqueeze(1), size, mode="bilinear", align_corners=False)
+        for single, weight in zip(maps, weights, strict=True)
+    )
+    assert isinstance(total, Tensor)
+    return total.squeeze(1) / sum(weights)
+
+
+def grad_cam(network: ResNet34, last: Tensor, target: int = 1) -> Tensor:
+    """Grad-CAM (Selvaraju et al., ICCV 2017) of the last stage's output (batch, channel, y, x), as (batch, y, x)
+    in [0, 1].
+
+    Each channel weighs as much as the class's logit rises with it; what speaks against the class is cut off.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        leaf = last.detach().clone().requires_grad_(True)
+        logit = network.classify(leaf)[:, target].sum()
+        (gradient,) = torch.autograd.grad(logit, leaf)
+    cam = F.relu((gradient.mean(dim=(2, 3), keepdim=True) * last.detach()).sum(dim=1))
+    peak = cam.amax(dim=(1, 2), keepdim=True)
+    return torch.where(peak > 0, cam / peak.clamp_min(1e-30), 0.0)
+
+
+def saliency_maps(network: ResNet34, images: Tensor, *, cam: bool = False) -> tuple[Tensor, Tensor]:
+    """Saliency (batch, y, x) in [0, 1] and the finding's probability (batch,) of windowed slices (batch, 1, y, x).
+
+    cam: multiply with Grad-CAM of the finding.
+    """
+    with torch.no_grad():
+        stages = network.stages(images)
+        probability = torch.softmax(network.classify(stages[-1]).float(), dim=1)[:, 1]
+        size = (images.shape[2], images.shape[3])
+        maps = combine([normalise(smoe_scale(stage.float())) for stage in stages], size)
+        if cam:
+            focus = F.interpolate(
+                grad_cam(network, stages[-1].float()).unsqueeze(1), size, mode="bilinear", align_corners=False
+            )
+            maps = maps * focus.squeeze(1)
+    return maps, probability
+
+
+def share_inside(
+    saliency: npt.NDArray[np.floating], lesion_ids: npt.NDArray[np.integer], within: npt.NDArray[np.bool_] | None = None
+) -> dict[int, float]:
+    """The "quantified pixel" figure: for each label of `lesion_ids` (0 is none), the part of all saliency that lies in
+    it.
+
+    All arrays on one grid. within: count only the saliency there, e.g. in the liver. 0 for each if there is none at
+    all. Raises ValueError if the shapes differ.
+    """
+    if saliency.shape != lesion_ids.shape or (within is not None and within.shape != saliency.shape):
+        raise ValueError(f"Saliency {saliency.shape} and lesions {lesion_ids.shape} are not on one grid.")
+    weights = saliency if within is None else np.where(within, saliency, 0)
+    sums = np.bincount(lesion_ids.ravel(), weights=weights.ravel().astype(np.float64))
+    total = float(sums.sum())
+    labels = np.flatnonzero(np.bincount(lesion_ids.ravel()))
+    return {int(label): float(sums[label] / total) if total > 0 else 0.0 for label in labels if label}
