@@ -16,7 +16,23 @@ from LiverAILib.analysis.pipeline import Analysis, analyze
 from LiverAILib.study import Study
 
 ROOT = Path(__file__).resolve().parent.parent
+START = Path.cwd()
 FAKE = Path(__file__).resolve().parent / "liverai_fakes.py"
+
+
+@pytest.fixture(autouse=True)
+def _same_working_folder() -> Iterator[None]:
+    """A test that leaves the process in another folder fails, and the later ones do not suffer.
+
+    Slicer's scene reader changes it, and where the folder is then removed, libraries fail far from the cause.
+    """
+    yield
+    try:
+        after = Path.cwd()
+    except FileNotFoundError:
+        after = Path("a folder that is gone")
+    os.chdir(START)
+    assert after == START, f"the test, or a fixture of its module, left the process in {after}"
 
 
 @pytest.fixture
