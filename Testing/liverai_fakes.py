@@ -23,6 +23,19 @@ from LiverAILib.findings import Lesion, Model
 from LiverAILib.study import ClinicalRecord, Phase, PhaseOpinion, Source, Study, Volume
 
 SHAPE = (20, 64, 72)
+#: The metadata of a model package, but for its hash.
+PACKAGE: dict[str, Any] = {
+    "name": "liversegnet",
+    "version": "0.0.1",
+    "network": "LiverSegNet",
+    "preset": "compact",
+    "labels": ["liver", "lesion"],
+    "input": {"in_plane_mm": 1.25, "min_slice_mm": 2.0, "window_hu": [-40, 160], "phases": ["portal_venous"]},
+    "trained_on": "nothing",
+    "data_licence": "none",
+    "results": [],
+}
+
 LIVER_HU, LESION_HU, OUTSIDE_HU = 110, 45, -100
 
 

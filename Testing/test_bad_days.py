@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 import safetensors.numpy
-from liverai_fakes import everything_in
+from liverai_fakes import PACKAGE, everything_in
 
 from LiverAILib.export.place import Place
 from LiverAILib.export.run_folder import read_run
@@ -190,18 +190,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one model package whose hash is right (its weights fit no network)."""
     folder = tmp_path_factory.mktemp("packages")
     weights = safetensors.numpy.save({"weight": np.arange(100, dtype=np.float32)})
-    metadata = {
-        "name": "liversegnet",
-        "version": "0.0.1",
-        "network": "LiverSegNet",
-        "preset": "compact",
-        "labels": ["liver", "lesion"],
-        "input": {"in_plane_mm": 1.5, "min_slice_mm": 2.0, "window_hu": [-40, 160], "phases": ["portal_venous"]},
-        "trained_on": "nothing",
-        "data_licence": "none",
-        "results": [],
-        "sha256": hashlib.sha256(weights).hexdigest(),
-    }
+    metadata = PACKAGE | {"sha256": hashlib.sha256(weights).hexdigest()}
     for name, content in (
         ("configs/metadata.json", json.dumps(metadata).encode()),
         ("models/model.safetensors", weights),

@@ -7,22 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from liverai_fakes import PACKAGE
 
+from LiverAILib.analysis.segment import load_segmenter
 from LiverAILib.bundles import METADATA, WEIGHTS, find_bundle, write_bundle
 from LiverAILib.errors import BundleError
 from LiverAILib.networks.liversegnet import LiverSegNet
-
-DESCRIPTION = {
-    "name": "liversegnet",
-    "version": "0.0.1",
-    "network": "LiverSegNet",
-    "preset": "compact",
-    "labels": ["liver", "lesion"],
-    "input": {"in_plane_mm": 1.25, "min_slice_mm": 2.0, "window_hu": [-40, 160], "phases": ["portal_venous"]},
-    "trained_on": "nothing",
-    "data_licence": "none",
-    "results": [],
-}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +23,7 @@ def network() -> LiverSegNet:
 
 @pytest.fixture
 def models(tmp_path: Path, network: LiverSegNet) -> Path:
-    write_bundle(tmp_path / "liversegnet", network.state_dict(), DESCRIPTION)
+    write_bundle(tmp_path / "liversegnet", network.state_dict(), PACKAGE)
     return tmp_path
 
 
@@ -92,8 +82,22 @@ def test_an_unknown_network_is_refused(models: Path) -> None:
         find_bundle("liversegnet", models).load()
 
 
+def test_a_package_for_another_window_is_refused(tmp_path: Path, network: LiverSegNet) -> None:
+    wide = PACKAGE | {"input": PACKAGE["input"] | {"window_hu": [-100, 240]}}
+    write_bundle(tmp_path / "liversegnet", network.state_dict(), wide)
+    with pytest.raises(BundleError, match=r"window of \(-100.0, 240.0\) HU"):
+        load_segmenter(tmp_path, "cpu")
+
+
+def test_the_segmenter_works_as_its_package_says(tmp_path: Path, network: LiverSegNet) -> None:
+    thick = PACKAGE | {"input": PACKAGE["input"] | {"in_plane_mm": 1.5, "min_slice_mm": 4.0}}
+    write_bundle(tmp_path / "liversegnet", network.state_dict(), thick)
+    parameters = load_segmenter(tmp_path, "cpu").parameters
+    assert (parameters["in_plane_mm"], parameters["min_slice_mm"]) == (1.5, 4.0)
+
+
 def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
-    write_bundle(tmp_path / "liversegnet", {"stem.0.weight": torch.zeros(2)}, DESCRIPTION)
+    write_bundle(tmp_path / "liversegnet", {"stem.0.weight": torch.zeros(2)}, PACKAGE)
     with pytest.raises(BundleError, match="do not fit"):
         find_bundle("liversegnet", tmp_path).load()
 
@@ -103,12 +107,12 @@ def test_metadata_that_lacks_a_key_is_not_written(tmp_path: Path, network: Liver
         write_bundle(
             tmp_path / "liversegnet",
             network.state_dict(),
-            {k: v for k, v in DESCRIPTION.items() if k != "trained_on"},
+            {k: v for k, v in PACKAGE.items() if k != "trained_on"},
         )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_second_write_replaces_the_first(models: Path, network: LiverSegNet) -> None:
-    write_bundle(models / "liversegnet", network.state_dict(), {**DESCRIPTION, "version": "0.0.2"})
+    write_bundle(models / "liversegnet", network.state_dict(), {**PACKAGE, "version": "0.0.2"})
     assert find_bundle("liversegnet", models).metadata.version == "0.0.2"
     assert [path.name for path in models.iterdir()] == ["liversegnet"]

@@ -39,6 +39,7 @@ def test_the_scene_layer_imports_no_qt() -> None:
     found = loaded_by(modules(scene=True))
     assert "slicer" in found
     assert not found & {"qt", "ctk", "PySide6", "PyQt5"}
+    assert "torch" not in found  # Slicer shows a result without the seconds that torch takes to import
 
 
 def test_help_needs_no_heavy_library() -> None:

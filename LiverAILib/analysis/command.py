@@ -177,7 +177,6 @@ def analyze_to_folder(
             lesion_finder=parts.lesion_finder,
             device=device,
             threads=threads,
-            parameters=getattr(segmenter, "parameters", {}),
         )
         for warning in analysis.findings.warnings:
             log.warning("%s", warning)

@@ -1,8 +1,7 @@
 """Between a volume's own grid and the network's: orientation, in-plane spacing, slice averaging, window, and back.
 
 The network's grid: array axes (z, y, x) run to superior, posterior, left; in-plane spacing is fixed; slices thinner
-than
-`MIN_SLICE_MM` are averaged in groups, thicker ones are taken as they are. Values are HU clipped to [-40, 160] and
+than `MIN_SLICE_MM` are averaged in groups, thicker ones are taken as they are. Values are HU clipped to [-40, 160] and
 scaled to [-1, 1].
 """
 
@@ -10,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from LiverAILib.analysis.axes import canonical_axes, to_canonical
 from LiverAILib.study import Volume
 
 WINDOW_HU = (-40.0, 160.0)
@@ -31,9 +30,8 @@ class NetworkGrid:
     """How a volume was brought to the network's grid, so that results can be brought back.
 
     order, flips: canonical axis i is the array's axis order[i], reversed where flips[i]. full: shape (z, y, x) of the
-    canonical array.
-    averaged: slices averaged to one. resampled: its shape on the network's grid before the crop. crop: (y, x) slices
-    of the body.
+    canonical array. averaged: slices averaged to one. resampled: its shape on the network's grid before the crop.
+    crop: (y, x) slices of the body.
     """
 
     order: tuple[int, int, int]
@@ -49,7 +47,8 @@ class NetworkGrid:
         """
         padded = torch.zeros((maps.shape[0], *self.resampled))
         padded[:, :, self.crop[0], self.crop[1]] = maps
-        fine = torch.empty((maps.shape[0], *self.full))
+        array = np.zeros((maps.shape[0], *self.full), np.float32)  # pages that stay 0 take no memory
+        fine = torch.from_numpy(array)
         for channel in range(maps.shape[0]):
             per_slice = padded[channel]
             if self.averaged > 1:
@@ -59,34 +58,13 @@ class NetworkGrid:
                 per_slice = columns.squeeze(1).T.unflatten(1, self.resampled[1:])
             for first in range(0, self.full[0], 32):  # bounded memory
                 part = per_slice[first : first + 32].unsqueeze(1)
-                fine[channel, first : first + 32] = F.interpolate(
-                    part, size=self.full[1:], mode="bilinear", align_corners=False
-                ).squeeze(1)
-        array = fine.numpy()
+                if part.any():
+                    fine[channel, first : first + 32] = F.interpolate(
+                        part, size=self.full[1:], mode="bilinear", align_corners=False
+                    ).squeeze(1)
         array = np.flip(array, tuple(axis + 1 for axis in range(3) if self.flips[axis]))
         back = [int(axis) + 1 for axis in np.argsort(self.order)]
         return np.ascontiguousarray(np.transpose(array, (0, *back)))
-
-
-def canonical_axes(affine: npt.NDArray[np.float64]) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
-    """Which array axis (z, y, x order) runs closest to superior, posterior, left, and whether it must be reversed."""
-    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)  # columns: index x, y, z
-    directions = directions[::-1, ::-1]  # rows: S, P, L; columns: index z, y, x
-    order: list[int] = []
-    flips: list[bool] = []
-    for row in directions:
-        free = [axis for axis in range(3) if axis not in order]
-        axis = max(free, key=lambda a: abs(row[a]))
-        order.append(axis)
-        flips.append(bool(row[axis] < 0))
-    return (order[0], order[1], order[2]), (flips[0], flips[1], flips[2])
-
-
-def to_canonical(
-    array: npt.NDArray[Any], order: tuple[int, int, int], flips: tuple[bool, bool, bool]
-) -> npt.NDArray[Any]:
-    """A view of the array whose axes run to superior, posterior, left (see `canonical_axes`)."""
-    return np.flip(np.transpose(array, order), tuple(axis for axis in range(3) if flips[axis]))
 
 
 def window(hu: Tensor) -> Tensor:

@@ -2,23 +2,25 @@
 their measures.
 
 The phases' probabilities are brought together on the reference grid: each other phase is shifted so that its liver
-overlaps best
-with the reference phase's (breathing), and the highest probability of any phase counts, since many lesions show in
-one phase only.
+overlaps best with the reference phase's (breathing), and the highest probability of any phase counts, since many
+lesions show in one phase only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from LiverAILib.analysis.grid import canonical_axes, to_canonical
-from LiverAILib.analysis.segment import Segmentation
+from LiverAILib.analysis.axes import canonical_axes, to_canonical
 from LiverAILib.findings import Lesion
 from LiverAILib.study import Phase, Study, Volume, array_to_sitk
+
+if TYPE_CHECKING:
+    from LiverAILib.analysis.segment import Segmentation
 
 THRESHOLD = 0.5
 MIN_LESION_ML = 0.05  # a sphere of 4.6 mm
@@ -26,7 +28,16 @@ MIN_PEAK = 0.7  # a region that nowhere reaches this is noise
 MAX_SHIFT_MM = 40.0
 SHIFT_GRID_MM = 4.0
 
+#: As the findings record them.
+PARAMETERS: Mapping[str, float] = {
+    "lesion_threshold": THRESHOLD,
+    "lesion_min_ml": MIN_LESION_ML,
+    "lesion_min_peak": MIN_PEAK,
+    "phase_max_shift_mm": MAX_SHIFT_MM,
+}
+
 Mask = npt.NDArray[np.bool_]
+Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True)
@@ -55,14 +66,17 @@ def find_lesions(study: Study, segmentations: Mapping[Phase, Segmentation]) -> M
     ]
     shifts = {reference: np.zeros(3)}
     if liver.any():
-        probability = probability.copy()
         box = bounding_box(liver)
+        own, probability = probability, np.zeros(probability.shape, np.float32)  # what stays 0 takes no memory
+        joint = probability[box]
+        joint[:] = own[box]
         for phase, other in segmentations.items():
             if phase is reference or not other.liver.any():
                 continue
-            shifts[phase] = liver_shift(volume, liver, study.volumes[phase], other.liver)
-            seen = _resample(other.lesion_probability, study.volumes[phase], volume, box, shifts[phase])
-            np.maximum(probability[box], np.where(liver[box], seen, 0), out=probability[box])
+            there = study.volumes[phase]
+            shifts[phase] = liver_shift(volume, liver, there, other.liver)
+            seen = _resample(other.lesion_probability, bounding_box(other.liver), there, volume, box, shifts[phase])
+            np.maximum(joint, seen, out=joint, where=liver[box])
     ids = label_lesions(probability, volume.voxel_ml)
     lesions = measure(study, ids, probability, shifts)
     return MeasuredLesions(liver, ids, probability, lesions, warnings)
@@ -181,7 +195,7 @@ def _row_ends(plane: Mask) -> npt.NDArray[np.intp]:
     return np.concatenate([np.stack([rows, first], axis=1), np.stack([rows, last], axis=1)])
 
 
-def bounding_box(mask: Mask) -> tuple[slice, slice, slice]:
+def bounding_box(mask: Mask) -> Box:
     """The smallest box that holds a non-empty mask (z, y, x)."""
     slices = []
     for axis in range(3):
@@ -222,32 +236,43 @@ def _liver_extent(volume: Volume, liver: Mask) -> tuple[npt.NDArray[np.float64],
 
 def _on_grid(volume: Volume, liver: Mask, low: npt.ArrayLike, high: npt.ArrayLike) -> npt.NDArray[np.float32]:
     """The liver on an axis-aligned grid of `SHIFT_GRID_MM` between two LPS corners, (z, y, x)."""
-    import SimpleITK as sitk
-
     low, high = np.asarray(low), np.asarray(high)
     grid = np.diag([SHIFT_GRID_MM] * 3 + [1.0])
-    size = np.ceil((high - low) / SHIFT_GRID_MM).astype(int) + 1
     grid[:3, 3] = low
-    image = array_to_sitk(liver.astype(np.uint8), volume.affine)
-    shape = array_to_sitk(np.zeros(size[::-1].tolist(), np.uint8), grid)
-    found = sitk.Resample(image, shape, sitk.Transform(), sitk.sitkLinear, 0.0, sitk.sitkFloat32)
-    return np.asarray(sitk.GetArrayFromImage(found), dtype=np.float32)
+    size = np.ceil((high - low) / SHIFT_GRID_MM).astype(int) + 1
+    return _sampled(liver, bounding_box(liver), volume, size[::-1].tolist(), grid)
 
 
 def _resample(
     array: npt.NDArray[np.float32],
+    inside: Box,
     source: Volume,
     target: Volume,
-    box: tuple[slice, slice, slice],
+    box: Box,
     shift: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float32]:
-    """`array` on the source's grid, at the voxels of a box of the target's grid, whose points are moved by `shift`."""
+    """`array` on the source's grid (0 outside the box `inside`), at the voxels of a box of the target's grid, whose
+    points are moved by `shift`.
+    """
+    affine = target.affine.copy()
+    affine[:3, 3] = target.to_lps([axis.start for axis in box]) + shift
+    return _sampled(array, inside, source, [axis.stop - axis.start for axis in box], affine)
+
+
+def _sampled(
+    array: npt.NDArray[Any], inside: Box, volume: Volume, shape: list[int], affine: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float32]:
+    """`array`, 0 outside the box `inside` of the volume's grid, brought linearly to another grid (z, y, x).
+
+    Only the box is copied, with a voxel of zeros around it, so that values fall off as they do in the whole array.
+    """
     import SimpleITK as sitk
 
-    corner = target.to_lps([axis.start for axis in box])
-    affine = target.affine.copy()
-    affine[:3, 3] = corner + shift
-    shape = array_to_sitk(np.zeros([axis.stop - axis.start for axis in box], np.uint8), affine)
-    image = array_to_sitk(array, source.affine)
-    found = sitk.Resample(image, shape, sitk.Transform(), sitk.sitkLinear, 0.0, sitk.sitkFloat32)
+    part = array[inside]
+    padded = np.pad(part.view(np.uint8) if part.dtype == np.bool_ else part, 1)
+    place = volume.affine.copy()
+    place[:3, 3] = volume.to_lps([axis.start - 1 for axis in inside])
+    target = array_to_sitk(np.zeros(shape, np.uint8), affine)
+    image = array_to_sitk(padded, place)
+    found = sitk.Resample(image, target, sitk.Transform(), sitk.sitkLinear, 0.0, sitk.sitkFloat32)
     return np.asarray(sitk.GetArrayFromImage(found), dtype=np.float32)

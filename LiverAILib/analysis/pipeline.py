@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from LiverAILib import __version__
+from LiverAILib.analysis.axes import canonical_axes, to_canonical
 from LiverAILib.analysis.progress import Progress, silent
 from LiverAILib.findings import Findings, PhaseFacts
 from LiverAILib.study import Phase, Study, Volume
@@ -28,6 +29,10 @@ LESION_THRESHOLD = 0.5
 
 #: The lesion probability is kept in steps of one over this: noise in its last digits would only fill the disk.
 PROBABILITY_STEPS = 1024
+
+
+#: More liver than this in the outermost slice, row or column of a scan means that the scan cuts the liver off.
+EDGE_CM2 = 2.0
 
 
 class LesionFinder(Protocol):
@@ -64,13 +69,16 @@ def analyze(
     """Analyse a study with the given segmentation network.
 
     progress: told of each stage, and times it; the times go into the findings together with those it already holds.
-    lesion_finder: `analysis.lesions.find_lesions` unless given. device, threads, parameters: recorded in the findings.
+    lesion_finder: `analysis.lesions.find_lesions` unless given. device, threads, parameters: recorded in the findings,
+    the parameters together with the segmenter's and the lesion finder's own.
     """
     progress = progress or silent()
+    used = {**segmenter.parameters, **(parameters or {})}
     if lesion_finder is None:
-        from LiverAILib.analysis.lesions import find_lesions
+        from LiverAILib.analysis.lesions import PARAMETERS, find_lesions
 
         lesion_finder = find_lesions
+        used |= PARAMETERS
     reference = study.reference_phase
     segmentations: dict[Phase, Segmentation] = {}
     facts: dict[Phase, PhaseFacts] = {}
@@ -84,7 +92,7 @@ def analyze(
             with progress.timed(f"segment_{phase}"):
                 segmentations[phase] = segmenter(volume, part)
             facts[phase] = _phase_facts(phase, volume, segmentations[phase])
-            edges += _edge_warnings(phase, segmentations[phase].liver)
+            edges += _edge_warnings(phase, volume, segmentations[phase].liver)
     with progress.stage("lesions", "Finding and measuring lesions"):
         measured = lesion_finder(study, segmentations)
     voxel_ml = study.volumes[reference].voxel_ml
@@ -95,7 +103,7 @@ def analyze(
         device=device,
         threads=threads,
         models=[segmenter.model],
-        parameters=dict(parameters or {}),
+        parameters=used,
         seconds=dict(progress.seconds),
         warnings=list(dict.fromkeys(warnings)),
         reference_phase=reference,
@@ -109,7 +117,7 @@ def analyze(
         study.volumes[reference].affine,
         measured.liver,
         measured.lesion_ids,
-        np.round(measured.lesion_probability * PROBABILITY_STEPS) / np.float32(PROBABILITY_STEPS),
+        _in_steps(measured.lesion_probability),
     )
 
 
@@ -154,13 +162,27 @@ def _phase_opinion(phase: Phase, volume: Volume) -> tuple[float, str]:
     return confidence, "; ".join(f"{source}: {opinion.reason}" for source, opinion in ranked)
 
 
-def _edge_warnings(phase: Phase, liver: npt.NDArray[np.bool_]) -> list[str]:
-    """Words for a liver that is cut off by the first or last slice (more than 1% of its largest section)."""
-    areas = np.count_nonzero(liver, axis=(1, 2))
-    if not areas.any():
-        return []  # the lesion stage says so
-    ends = [name for name, area in (("first", areas[0]), ("last", areas[-1])) if area > 0.01 * areas.max()]
-    if not ends:
+def _in_steps(probability: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The probability in `PROBABILITY_STEPS` steps; slices of 0 take no memory."""
+    result = np.zeros(probability.shape, np.float32)
+    for number, plane in enumerate(probability):
+        if plane.any():
+            result[number] = np.round(plane * PROBABILITY_STEPS) / np.float32(PROBABILITY_STEPS)
+    return result
+
+
+def _edge_warnings(phase: Phase, volume: Volume, liver: npt.NDArray[np.bool_]) -> list[str]:
+    """Words for a liver that the edge of the scan cuts off, on any of its six sides."""
+    order, flips = canonical_axes(volume.affine)
+    spacing = np.asarray(volume.spacing_mm)[list(order)]
+    view = to_canonical(liver, order, flips)
+    cut = []
+    for axis, sides in enumerate((("lower", "upper"), ("front", "back"), ("right", "left"))):
+        pixel_cm2 = float(spacing.prod() / spacing[axis]) / 100
+        for side, at in zip(sides, (0, -1), strict=True):
+            if np.count_nonzero(view.take(at, axis)) * pixel_cm2 > EDGE_CM2:
+                cut.append(side)
+    if not cut:
         return []
-    where = f"In the {phase_name(phase)} phase the liver reaches the {' and the '.join(ends)} slice of the scan"
+    where = f"In the {phase_name(phase)} phase the liver reaches the {' and the '.join(cut)} edge of the scan"
     return [f"{where}: part of it may lie outside, and its volume is a lower bound."]

@@ -1,13 +1,12 @@
 """Stage 1: liver and lesion probability in each phase, with LiverSegNet.
 
 Post-processing, all of it: the liver is the largest connected region of probability over one half, its holes filled
-slice by
-slice; lesion probability outside the liver is set to zero.
+slice by slice; lesion probability outside the liver is set to zero.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,12 +17,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from LiverAILib.analysis.grid import to_network
+from LiverAILib.analysis.grid import MIN_SLICE_MM, WINDOW_HU, to_network
+from LiverAILib.errors import BundleError
 from LiverAILib.findings import Model
 from LiverAILib.study import Volume
 
 CHUNK = 40  # slices in one pass of the network
 OVERLAP = 8
+LIVER_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,10 @@ class Segmentation:
 
 
 class Segmenter(Protocol):
-    """What the pipeline needs of a segmentation model."""
+    """What the pipeline needs of a segmentation model; `parameters` are recorded in the findings."""
 
     model: Model
+    parameters: Mapping[str, float | int | str | bool]
 
     def __call__(self, volume: Volume, progress: Callable[[float], None]) -> Segmentation:
         """Segment one volume; `progress` is called with the fraction done."""
@@ -102,7 +104,7 @@ def clean(probability: Tensor) -> Tensor:
     """
     from scipy import ndimage
 
-    liver = largest_region((probability[0] > 0.5).numpy())
+    liver = largest_region((probability[0] > LIVER_THRESHOLD).numpy())
     for plane in liver:
         if plane.any():
             plane |= ndimage.binary_fill_holes(plane)
@@ -114,20 +116,38 @@ def clean(probability: Tensor) -> Tensor:
 class LiverSegmenter:
     """LiverSegNet with its bundle's settings, as the pipeline's Segmenter."""
 
-    def __init__(self, network: nn.Module, model: Model, in_plane_mm: float, device: torch.device) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        model: Model,
+        in_plane_mm: float,
+        device: torch.device,
+        min_slice_mm: float = MIN_SLICE_MM,
+    ) -> None:
         self.model = model
         self.device = device
+        self.parameters: Mapping[str, float | int | str | bool] = {
+            "in_plane_mm": in_plane_mm,
+            "min_slice_mm": min_slice_mm,
+            "window_low_hu": WINDOW_HU[0],
+            "window_high_hu": WINDOW_HU[1],
+            "liver_threshold": LIVER_THRESHOLD,
+            "bfloat16": bfloat16_is_fast(device),
+        }
         self._network = network.to(device).eval()
         self._in_plane_mm = in_plane_mm
+        self._min_slice_mm = min_slice_mm
 
     def __call__(self, volume: Volume, progress: Callable[[float], None] = lambda _: None) -> Segmentation:
         """Segment one volume on its own grid."""
-        image, grid = to_network(volume, self._in_plane_mm)
+        image, grid = to_network(volume, self._in_plane_mm, self._min_slice_mm)
         probability = clean(predict(self._network, image, self.device, lambda done: progress(0.9 * done)))
-        maps = grid.back(probability)
-        liver: npt.NDArray[Any] = maps[0] > 0.5
-        lesion = maps[1]
-        lesion[~liver] = 0
+        # one map at a time: on a volume of 300 slices each takes 0.3 GB
+        liver: npt.NDArray[Any] = grid.back(probability[:1])[0] > LIVER_THRESHOLD
+        lesion = grid.back(probability[1:])[0]
+        for plane, inside in zip(lesion, liver, strict=True):
+            if plane.any():
+                plane[~inside] = 0
         progress(1.0)
         return Segmentation(liver, lesion)
 
@@ -143,12 +163,18 @@ def load_segmenter(models: Path | None = None, device: str = "auto", threads: in
     """The segmenter of the bundle "liversegnet".
 
     models: a folder of bundles to use instead of the ones that ship. threads: CPU threads, all cores if None.
-    Raises BundleError if the bundle is missing, damaged or of another kind.
+    Raises BundleError if the bundle is missing, damaged, of another kind, or was trained on another window.
     """
     from LiverAILib.bundles import find_bundle
 
     if threads:
         torch.set_num_threads(threads)
     bundle = find_bundle("liversegnet", models)
+    given = bundle.metadata.input
+    if tuple(given.window_hu) != WINDOW_HU:
+        raise BundleError(
+            f"Model package {bundle.folder.name} takes a window of {given.window_hu} HU, not the {WINDOW_HU} "
+            "of this program. Update LiverAI, or choose another package."
+        )
     network = bundle.load()
-    return LiverSegmenter(network, bundle.model, bundle.metadata.input.in_plane_mm, choose_device(device))
+    return LiverSegmenter(network, bundle.model, given.in_plane_mm, choose_device(device), given.min_slice_mm)

@@ -67,14 +67,46 @@ def test_a_study_without_a_liver_has_findings_without_numbers() -> None:
     assert findings.phases[Phase.ARTERIAL].liver_hu is None
 
 
+def edge_warnings(volume: Volume) -> list[str]:
+    findings = analyze(Study({Phase.ARTERIAL: volume}), ToySegmenter(), lesion_finder=toy_lesions).findings
+    return [text for text in findings.warnings if "lower bound" in text]
+
+
 @pytest.mark.parametrize(
-    ("part", "words"), [(slice(9, None), "first"), (slice(0, 12), "last"), (slice(5, 14), "and the")]
+    ("part", "words"),
+    [
+        (np.s_[9:], "the lower edge"),
+        (np.s_[:12], "the upper edge"),
+        (np.s_[5:14], "the lower and the upper edge"),
+        (np.s_[:, 20:], "the front edge"),
+        (np.s_[:, :40], "the back edge"),
+        (np.s_[:, :, 20:], "the right edge"),
+        (np.s_[:, :, :50], "the left edge"),
+    ],
 )
-def test_a_liver_cut_off_by_the_scan_is_said_so(part: slice, words: str) -> None:
+def test_a_liver_cut_off_by_the_edge_of_the_scan_is_said_so(part: tuple[slice, ...], words: str) -> None:
     whole = toy_study((Phase.ARTERIAL,)).volumes[Phase.ARTERIAL]
-    study = Study({Phase.ARTERIAL: whole.with_array(whole.array[part])})
-    warnings = analyze(study, ToySegmenter(), lesion_finder=toy_lesions).findings.warnings
-    assert any(words in text and "lower bound" in text for text in warnings)
+    (text,) = edge_warnings(whole.with_array(whole.array[part]))
+    assert f"liver reaches {words} of the scan" in text
+
+
+def test_the_cut_off_edge_is_named_in_whatever_order_the_axes_are_stored() -> None:
+    whole = toy_study((Phase.ARTERIAL,)).volumes[Phase.ARTERIAL]
+    cut = whole.array[9:].transpose(1, 2, 0)[:, :, ::-1]  # array axes y, x, z: x runs to the feet now
+    affine = whole.affine[:, [2, 0, 1, 3]] * [-1, 1, 1, 1]
+    (text,) = edge_warnings(Volume(np.ascontiguousarray(cut), affine, whole.source))
+    assert "liver reaches the lower edge of the scan" in text
+
+
+def test_a_whole_liver_is_not_called_cut_off() -> None:
+    assert edge_warnings(toy_study((Phase.ARTERIAL,)).volumes[Phase.ARTERIAL]) == []
+
+
+def test_the_findings_state_the_parameters_of_every_stage() -> None:
+    findings = analyze(toy_study(), ToySegmenter()).findings
+    assert findings.parameters["threshold_hu"] == 80  # the toy's own
+    assert findings.parameters["lesion_threshold"] == 0.5
+    assert findings.parameters["lesion_min_ml"] == 0.05
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,28 @@ def test_the_segmenter_answers_on_the_volumes_own_grid() -> None:
     assert (found.lesion_probability[~found.liver] == 0).all()
 
 
+def test_the_segmenter_states_what_it_works_with() -> None:
+    segmenter = LiverSegmenter(Threshold(), Model(name="t", version="0", sha256="0"), 1.25, CPU, min_slice_mm=3.0)
+    assert segmenter.parameters["in_plane_mm"] == 1.25
+    assert segmenter.parameters["min_slice_mm"] == 3.0
+
+
+def test_thin_slices_are_averaged_as_the_bundle_says() -> None:
+    seen: list[int] = []
+
+    class Watched(Threshold):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            seen.append(image.shape[2])
+            return super().forward(image)
+
+    thin = np.repeat(phantomlike().array, 4, axis=0)  # 48 slices of 1 mm
+    volume = Volume(thin, np.diag([0.9, 0.9, 1.0, 1.0]), Source("thin", "phantom"))
+    for min_slice_mm in (1.0, 4.0):
+        seen.clear()
+        LiverSegmenter(Watched(), Model(name="t", version="0", sha256="0"), 1.25, CPU, min_slice_mm)(volume)
+        assert max(seen) == (40 if min_slice_mm == 1.0 else 16)
+
+
 def test_one_and_two_threads_agree_and_a_second_run_is_the_same(threads: None) -> None:
     torch.manual_seed(1)
     segmenter = LiverSegmenter(LiverSegNet("compact"), Model(name="t", version="0", sha256="0"), 2.5, CPU)
