@@ -19,7 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from LiverAILib.analysis.grid import canonical_axes, to_canonical, window
+from LiverAILib.analysis.axes import canonical_axes, to_canonical
+from LiverAILib.analysis.grid import window
 from LiverAILib.networks.lesion_classifier import CROP_SHAPE
 from LiverAILib.study import Volume
 

@@ -2,8 +2,8 @@
 
 Source: Wang et al., Br J Cancer 2021: every transaxial slice from the liver's top to its bottom is scored by itself.
 The paper does not state the images' size. Ours: slices on the network's grid (see `grid`: fixed pixel size, thin slices
-averaged), of which a square around the liver is taken, the same for all slices; so a score does not depend on the
-table, the field of view or the order in which slices are stored.
+averaged), counted from the liver's lowest slice, of which a square around the liver is taken, the same for all
+slices. So a score does not depend on what else was scanned, the field of view or the order in which slices are stored.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from LiverAILib.analysis.grid import NetworkGrid, to_canonical, to_network
+from LiverAILib.analysis.axes import canonical_axes, to_canonical
+from LiverAILib.analysis.grid import NetworkGrid, to_network
 from LiverAILib.networks.resnet34 import ResNet34
 from LiverAILib.saliency import saliency_maps
 from LiverAILib.study import Volume
@@ -33,13 +34,16 @@ class LiverSlices:
 
     images: (n, 1, size, size) in [-1, 1]. index: (n,) which slice of the network's grid each is, from feet to head.
     corner: (y, x) of the square's first pixel there; may be negative. plane: (z, y, x) of the image on that grid.
+    grid: how the part `cut` of the volume was brought there, None without a liver. shape: of the whole volume.
     """
 
     images: Tensor
     index: tuple[int, ...]
     corner: tuple[int, int]
     plane: tuple[int, int, int]
-    grid: NetworkGrid
+    grid: NetworkGrid | None
+    cut: tuple[slice, slice, slice]
+    shape: tuple[int, int, int]
 
 
 def mask_on_grid(mask: npt.NDArray[np.bool_], grid: NetworkGrid) -> npt.NDArray[np.bool_]:
@@ -61,19 +65,33 @@ def liver_slices(
     """Cut the slices that show liver from a volume; none without a liver. liver: (z, y, x) on the volume's grid."""
     if liver.shape != volume.array.shape:
         raise ValueError(f"The liver mask {liver.shape} is not on the volume's grid {volume.array.shape}.")
-    image, grid = to_network(volume, pixel_mm)
+    shape = (liver.shape[0], liver.shape[1], liver.shape[2])
+    upwards = canonical_axes(volume.affine)[0][0]
+    lines = np.flatnonzero(liver.any(axis=tuple(axis for axis in range(3) if axis != upwards)))
+    none = LiverSlices(torch.zeros((0, 1, size, size)), (), (0, 0), (0, 0, 0), None, (slice(0),) * 3, shape)
+    if not len(lines):
+        return none
+    first, end = int(lines[0]), int(lines[-1]) + 1
+    cut = (
+        slice(first, end) if upwards == 0 else slice(None),
+        slice(first, end) if upwards == 1 else slice(None),
+        slice(first, end) if upwards == 2 else slice(None),
+    )
+    affine = volume.affine.copy()
+    affine[:3, 3] = volume.to_lps([part.start or 0 for part in cut])
+    image, grid = to_network(Volume(volume.array[cut], affine, volume.source), pixel_mm)
     plane = (image.shape[0], image.shape[1], image.shape[2])
-    mask = mask_on_grid(liver, grid)
+    mask = mask_on_grid(liver[cut], grid)
     areas = mask.sum(axis=(1, 2)) * pixel_mm**2
     index = tuple(int(i) for i in np.flatnonzero(areas >= MIN_LIVER_MM2))
     if not index:
-        return LiverSlices(torch.zeros((0, 1, size, size)), (), (0, 0), plane, grid)
+        return none
     shown = mask[list(index)]
     rows, columns = np.flatnonzero(shown.any(axis=(0, 2))), np.flatnonzero(shown.any(axis=(0, 1)))
     top, left = ((int(lines[0]) + int(lines[-1]) + 1 - size) // 2 for lines in (rows, columns))
     pad = (-left, left + size - plane[2], -top, top + size - plane[1])  # negative numbers crop
     images = F.pad(image[list(index)].unsqueeze(1), pad, value=-1.0)
-    return LiverSlices(images, index, (top, left), plane, grid)
+    return LiverSlices(images, index, (top, left), plane, grid, cut, shape)
 
 
 def slice_scores(network: nn.Module, slices: LiverSlices, *, batch: int = 16) -> npt.NDArray[np.float64]:
@@ -91,8 +109,12 @@ def saliency_volume(
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
     """NoduleNet's saliency on the volume's own grid, (z, y, x) in [0, 1], and the slice scores (n,).
 
-    Zero in slices without liver, in those whose nodule probability does not exceed `threshold`, and outside the square.
+    Zero in slices without liver, in those whose nodule probability does not exceed `threshold`, and outside the square;
+    where thin slices were averaged, it is interpolated between the averages.
     """
+    volume = np.zeros(slices.shape, np.float32)
+    if slices.grid is None:
+        return volume, np.zeros(0)
     maps = torch.zeros(slices.plane)
     scores = np.zeros(len(slices.index))
     size = slices.images.shape[-1]
@@ -107,4 +129,5 @@ def saliency_volume(
                 maps[slices.index[first + number], rows, columns] = single[
                     rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
                 ]
-    return slices.grid.back(maps.unsqueeze(0))[0], scores
+    volume[slices.cut] = slices.grid.back(maps.unsqueeze(0))[0]
+    return volume, scores

@@ -41,7 +41,8 @@ class MeanNetwork(nn.Module):
 def test_the_slices_that_show_liver_are_cut_in_a_square_around_it() -> None:
     volume, liver = body()
     slices = liver_slices(volume, liver, pixel_mm=2.5, size=40)
-    assert slices.index == tuple(range(3, 9))
+    assert slices.index == tuple(range(6))
+    assert slices.cut == (slice(3, 9), slice(None), slice(None))
     assert slices.images.shape == (6, 1, 40, 40)
     assert -1 <= float(slices.images.min()) < float(slices.images.max()) <= 1
     # the square's centre is the liver's: 24 x 22 pixels of liver in the middle of 40 x 40 are brighter
@@ -76,8 +77,9 @@ def test_a_mask_of_another_grid_is_refused() -> None:
 def test_thin_slices_are_averaged_to_fewer() -> None:
     volume, liver = body(spacing=(1.0, 2.5, 2.5))
     slices = liver_slices(volume, liver, pixel_mm=2.5, size=40)
+    assert slices.grid is not None
     assert slices.grid.averaged == 2
-    assert slices.index == (1, 2, 3, 4)  # the pair of slices 2 and 3 is half liver, which is enough
+    assert slices.index == (0, 1, 2)
 
 
 def stored_differently(volume: Volume, liver: npt.NDArray[np.bool_]) -> tuple[Volume, npt.NDArray[np.bool_]]:
@@ -100,14 +102,16 @@ def test_the_order_in_storage_changes_nothing() -> None:
     assert np.allclose(one, two[::-1, ::-1], atol=1e-6)
 
 
-def test_cutting_the_pelvis_away_changes_no_image() -> None:
-    volume, liver = body()
+@pytest.mark.parametrize("slice_mm", [5.0, 1.0])
+def test_cutting_the_pelvis_away_changes_no_image(slice_mm: float) -> None:
+    volume, liver = body((slice_mm, 2.5, 2.5))
+    volume.array[:2] = 300  # what is cut away is not air, and fills the whole field of view
     affine = volume.affine.copy()
-    affine[:3, 3] = volume.to_lps((2, 0, 0))
-    short = Volume(volume.array[2:], affine, SOURCE)
     first = liver_slices(volume, liver, pixel_mm=2.5, size=40)
-    second = liver_slices(short, liver[2:], pixel_mm=2.5, size=40)
-    assert torch.equal(first.images, second.images)
+    for start in (1, 2):  # also where slices are averaged in pairs
+        affine[:3, 3] = volume.to_lps((start, 0, 0))
+        second = liver_slices(Volume(volume.array[start:], affine, SOURCE), liver[start:], pixel_mm=2.5, size=40)
+        assert torch.equal(first.images, second.images)
 
 
 @pytest.mark.parametrize("batch", [1, 4, 100])
@@ -136,7 +140,7 @@ def test_saliency_lies_on_the_own_grid_in_slices_over_the_threshold_only() -> No
     saliency, scores = saliency_volume(network, slices, batch=4)
     assert saliency.shape == volume.array.shape
     assert np.allclose(scores, slice_scores(network, slices), atol=1e-6)
-    over = [index for index, score in zip(slices.index, scores, strict=True) if score > 0.5]
+    over = [index + 3 for index, score in zip(slices.index, scores, strict=True) if score > 0.5]
     assert len(over) == 2
     shown = [z for z in range(12) if saliency[z].any()]
     assert shown == over
@@ -146,3 +150,14 @@ def test_saliency_lies_on_the_own_grid_in_slices_over_the_threshold_only() -> No
     outside[:, top : top + 40, max(left, 0) : left + 40] = False
     assert not saliency[outside].any()
     assert 0.2 < float(saliency.max()) <= 1
+
+
+def test_slices_stored_along_the_last_axis_give_the_same_saliency() -> None:
+    volume, liver = body()
+    turned = Volume(np.ascontiguousarray(volume.array.transpose(2, 1, 0)), volume.affine[:, [2, 1, 0, 3]], SOURCE)
+    network = ResNet34(TINY).eval()
+    plain, _ = saliency_volume(network, liver_slices(volume, liver, pixel_mm=2.5, size=40), threshold=0.0)
+    other = liver_slices(turned, np.ascontiguousarray(liver.transpose(2, 1, 0)), pixel_mm=2.5, size=40)
+    found, _ = saliency_volume(network, other, threshold=0.0)
+    assert plain.any()
+    assert np.allclose(found, plain.transpose(2, 1, 0), atol=1e-6)
