@@ -34,12 +34,6 @@ from LiverAILib.study import Phase
 
 log = logging.getLogger("LiverAI")
 
-PHASE_LABELS = {
-    Phase.NON_CONTRAST: "Non-contrast",
-    Phase.ARTERIAL: "Arterial",
-    Phase.PORTAL_VENOUS: "Portal venous",
-    Phase.DELAYED: "Delayed",
-}
 KILL_AFTER_MS = 5000
 ERROR_CHECK_MS = 200
 
@@ -189,7 +183,7 @@ class LiverAIWidget(ScriptedLoadableModuleWidget):
         self.inputs = self._section("Phases")
         self.inputsLayout = qt.QFormLayout(self.inputs)
         self.selectors = {}
-        for phase, label in PHASE_LABELS.items():
+        for phase in Phase:
             selector = slicer.qMRMLNodeComboBox()
             selector.nodeTypes = ["vtkMRMLScalarVolumeNode"]
             selector.noneEnabled = True
@@ -198,9 +192,9 @@ class LiverAIWidget(ScriptedLoadableModuleWidget):
             selector.renameEnabled = False
             selector.selectNodeUponCreation = False
             selector.setMRMLScene(slicer.mrmlScene)
-            selector.setToolTip(f"The {label.lower()} CT of the exam; any subset of phases will do.")
+            selector.setToolTip(f"The {phase.words} CT of the exam; any subset of phases will do.")
             selector.currentNodeIDChanged.connect(lambda *_: self.updateButtons())
-            self.inputsLayout.addRow(label, selector)
+            self.inputsLayout.addRow(phase.words.capitalize(), selector)
             self.selectors[phase] = selector
         self.output = ctk.ctkPathLineEdit()
         self.output.filters = ctk.ctkPathLineEdit.Dirs
@@ -362,7 +356,7 @@ class LiverAILogic(ScriptedLoadableModuleLogic):
         for phase, node in volumes.items():
             path = folder / f"{phase}.nrrd"
             if not slicer.util.exportNode(node, str(path), {"useCompression": 0}, world=True) or not path.is_file():
-                raise LiverAIError(f"The {PHASE_LABELS[phase].lower()} volume can't be exported. Is the disk full?")
+                raise LiverAIError(f"The {phase.words} volume can't be exported. Is the disk full?")
             paths[phase] = path
         return paths
 

@@ -24,6 +24,11 @@ class Phase(StrEnum):
     PORTAL_VENOUS = "portal_venous"
     DELAYED = "delayed"
 
+    @property
+    def words(self) -> str:
+        """The name in a sentence: "portal venous"."""
+        return "non-contrast" if self is Phase.NON_CONTRAST else self.value.replace("_", " ")
+
 
 #: The phase whose grid carries the segmentation: the first of these that the study has.
 REFERENCE_ORDER = (Phase.PORTAL_VENOUS, Phase.DELAYED, Phase.ARTERIAL, Phase.NON_CONTRAST)

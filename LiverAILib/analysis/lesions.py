@@ -60,7 +60,7 @@ def find_lesions(study: Study, segmentations: Mapping[Phase, Segmentation]) -> M
     liver = segmentations[reference].liver
     probability = segmentations[reference].lesion_probability
     warnings = [
-        f"No liver was found in the {phase.value.replace('_', ' ')} phase; check that it shows the upper abdomen."
+        f"No liver was found in the {phase.words} phase; check that it shows the upper abdomen."
         for phase, segmentation in segmentations.items()
         if not segmentation.liver.any()
     ]

@@ -87,7 +87,7 @@ def analyze(
     with progress.stage("segment", "Segmenting") as step:
         for number, phase in enumerate(phases):
             volume = study.volumes[phase]
-            label = f"Segmenting the {phase_name(phase)} phase ({number + 1} of {len(phases)})"
+            label = f"Segmenting the {phase.words} phase ({number + 1} of {len(phases)})"
             part = step.part(number, len(phases), label)
             with progress.timed(f"segment_{phase}"):
                 segmentations[phase] = segmenter(volume, part)
@@ -121,15 +121,10 @@ def analyze(
     )
 
 
-def phase_name(phase: Phase) -> str:
-    """The phase's name in a sentence: "portal venous"."""
-    return "non-contrast" if phase is Phase.NON_CONTRAST else phase.value.replace("_", " ")
-
-
 def missing_phase_warnings(study: Study) -> list[str]:
     """What can't be seen for want of a phase; the delayed phase is optional."""
     return [
-        f"There is no {phase_name(phase)} phase; the findings rest on the other phases alone."
+        f"There is no {phase.words} phase; the findings rest on the other phases alone."
         for phase in (Phase.NON_CONTRAST, Phase.ARTERIAL, Phase.PORTAL_VENOUS)
         if phase not in study.volumes
     ]
@@ -184,5 +179,5 @@ def _edge_warnings(phase: Phase, volume: Volume, liver: npt.NDArray[np.bool_]) -
                 cut.append(side)
     if not cut:
         return []
-    where = f"In the {phase_name(phase)} phase the liver reaches the {' and the '.join(cut)} edge of the scan"
+    where = f"In the {phase.words} phase the liver reaches the {' and the '.join(cut)} edge of the scan"
     return [f"{where}: part of it may lie outside, and its volume is a lower bound."]

@@ -84,7 +84,7 @@ def phantom_figures(count: int, segmenter: Segmenter, say: Say) -> tuple[list[Fi
     for phase in PHASES:
         of_phase = [result for result in results if result.phase is phase]
         total = summarise(of_phase)
-        on = f"phantoms, unseen seeds, {phase.value.replace('_', ' ')}"
+        on = f"phantoms, unseen seeds, {phase.words}"
         detail = (
             f"worst {total.worst_liver_dice:.3f}; lesions >= 1 ml found "
             f"{total.large_lesions_found} of {total.large_lesions}, {total.false_positives_per_case:.1f} false a case"

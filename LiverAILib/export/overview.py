@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from LiverAILib.analysis.pipeline import Analysis, phase_name
+from LiverAILib.analysis.pipeline import Analysis
 from LiverAILib.export.seg_nrrd import LIVER_COLOUR, lesion_colour
 from LiverAILib.findings import Lesion
 from LiverAILib.study import Phase, Study, Volume
@@ -55,10 +55,10 @@ def draw_overview(analysis: Analysis, study: Study) -> Image.Image:
     shown = [lesion for lesion in lesions if (ids == lesion.label).any()]
     for column, phase in enumerate(phases):
         left = _GAP + column * (PANEL + _GAP)
-        draw.text((left + 2, _HEADER), phase_name(phase).capitalize(), _TEXT, _font(16))
+        draw.text((left + 2, _HEADER), phase.words.capitalize(), _TEXT, _font(16))
         if phase is not analysis.findings.reference_phase:
-            source = f"outlines of the {phase_name(analysis.findings.reference_phase)} phase"
-            start = left + 12 + int(draw.textlength(phase_name(phase).capitalize(), _font(16)))
+            source = f"outlines of the {analysis.findings.reference_phase.words} phase"
+            start = left + 12 + int(draw.textlength(phase.words.capitalize(), _font(16)))
             draw.text((start, _HEADER + 3), source, _FAINT, _font(12))
         top = _HEADER + _CAPTION
         ct = _ct_panel(study.volumes[phase], grid)

@@ -12,7 +12,7 @@ from LiverAILib.importing.discover import Found, discover, is_volume_file
 from LiverAILib.importing.entry import SHORT_RANGE_MM, Entry
 from LiverAILib.importing.geometry import StackProblem
 from LiverAILib.importing.inspection import Inspection, Use
-from LiverAILib.importing.phases import NAMES, question, quoted
+from LiverAILib.importing.phases import question, quoted
 from LiverAILib.importing.phases_from_tags import unwrapped, with_order
 from LiverAILib.importing.preference import preferred, why_preferred
 from LiverAILib.importing.series import NOT_CT, Candidate, sort_into_series
@@ -101,11 +101,11 @@ def _add_phase_file(result: Examination, phase: Phase, path: Path) -> None:
         plain[0].on_request = False
     elif not plain:
         why = "; ".join(f"{entry.label}: {entry.detail}" for entry in entries) or "it is not a CT volume or series"
-        result.problems.append(f'"{path.name}", given as {NAMES[phase]}, can\'t be used: {why}.')
+        result.problems.append(f'"{path.name}", given as {phase.words}, can\'t be used: {why}.')
     else:
         labels = ", ".join(entry.label for entry in plain)
         result.problems.append(
-            f'"{path.name}", given as {NAMES[phase]}, holds several series: {labels}. Give the folder of one.'
+            f'"{path.name}", given as {phase.words}, holds several series: {labels}. Give the folder of one.'
         )
     result.entries.extend(entries)
 
@@ -208,7 +208,7 @@ def _assign(result: Examination, tell: Progress) -> None:
         for entry in rivals:
             if entry.use is None:
                 best = result.used[phase]
-                entry.leave_out(f"{best.label} is used for the {NAMES[phase]} phase: {why_preferred(best, entry)}")
+                entry.leave_out(f"{best.label} is used for the {phase.words} phase: {why_preferred(best, entry)}")
 
 
 def _conclude(result: Examination) -> None:

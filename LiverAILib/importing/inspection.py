@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from LiverAILib.importing.phases import NAMES
 from LiverAILib.study import Phase, PhaseOpinion
 
 
@@ -42,7 +41,7 @@ class SeriesReport:
         if self.shape and self.spacing_mm:
             z, y, x = self.shape
             size = f"{x} x {y} x {z} voxels of " + " x ".join(f"{s:.3g}" for s in reversed(self.spacing_mm)) + " mm"
-        name = NAMES[self.phase] if self.phase else "?"
+        name = self.phase.words if self.phase else "?"
         decision = {
             Use.USED: f"used as {name} ({100 * self.confidence:.0f}% sure): {self.detail}",
             Use.LEFT_OUT: f"not used: {self.detail}",
@@ -52,7 +51,7 @@ class SeriesReport:
         lines = [f"{self.label}: {size}", f"    {decision}"]
         for source, opinion in self.opinions.items():
             if opinion.phase is not None:
-                lines.append(f"    {source}: {NAMES[opinion.phase]}, {100 * opinion.confidence:.0f}%: {opinion.reason}")
+                lines.append(f"    {source}: {opinion.phase.words}, {100 * opinion.confidence:.0f}%: {opinion.reason}")
             elif opinion.reason:
                 lines.append(f"    {source}: no phase: {opinion.reason}")
         return "\n".join([*lines, *(f"    note: {note}" for note in self.notes)])
@@ -89,7 +88,7 @@ class Inspection:
         lines.extend(f"Problem: {text}" for text in self.problems)
         lines.extend(f"Question: {text}" for text in self.questions)
         if self.ready:
-            lines.append("Ready to analyse: " + ", ".join(NAMES[p] for p in Phase if p in self.phases) + ".")
+            lines.append("Ready to analyse: " + ", ".join(p.words for p in Phase if p in self.phases) + ".")
         return "\n".join(lines)
 
     def as_dict(self) -> dict[str, Any]:

@@ -14,13 +14,6 @@ SURE = 0.85
 #: ... and the other is no surer than this.
 UNSURE = 0.6
 
-NAMES = {
-    Phase.NON_CONTRAST: "non-contrast",
-    Phase.ARTERIAL: "arterial",
-    Phase.PORTAL_VENOUS: "portal-venous",
-    Phase.DELAYED: "delayed",
-}
-
 
 @dataclass(frozen=True)
 class Decision:
@@ -58,13 +51,13 @@ def decide(opinions: Mapping[str, PhaseOpinion]) -> Decision:
             winner.phase,
             winner.confidence - loser.confidence / 2,
             winner.reason,
-            f"{reason}; taken as {NAMES[winner.phase]}",
+            f"{reason}; taken as {winner.phase.words}",
         )
     return Decision(None, winner.confidence - loser.confidence / 2, reason)
 
 
 def _sure(opinion: PhaseOpinion) -> str:
-    name = NAMES[opinion.phase] if opinion.phase else "no phase"
+    name = opinion.phase.words if opinion.phase else "no phase"
     return f"{name}, {100 * opinion.confidence:.0f}%"
 
 
@@ -73,7 +66,7 @@ def _objection(user: PhaseOpinion, pixels: PhaseOpinion) -> str:
     if pixels.phase in (None, user.phase) or pixels.confidence < SURE:
         return ""
     assert user.phase is not None
-    return f"named {NAMES[user.phase]} by the user, but {pixels.reason} ({_sure(pixels)})"
+    return f"named {user.phase.words} by the user, but {pixels.reason} ({_sure(pixels)})"
 
 
 def question(key: str, label: str, decision: Decision) -> str:

@@ -17,7 +17,6 @@ from LiverAILib.scene.overlay import add_colour_table, add_legend, add_probabili
 from LiverAILib.scene.provenance import ROLE, Provenance, Role, own_nodes
 from LiverAILib.scene.segmentation import add_segmentation
 from LiverAILib.scene.table import add_lesion_table
-from LiverAILib.scene.volumes import PHASE_NAMES
 from LiverAILib.study import Phase
 
 
@@ -48,7 +47,7 @@ def show_run(scene: Any, run_folder: Path, volumes: Mapping[Phase, Any]) -> RunN
     reference = volumes.get(findings.reference_phase)
     if reference is None:
         raise SceneError(
-            f"The findings lie on the {PHASE_NAMES[findings.reference_phase].lower()} phase, which has no volume here. "
+            f"The findings lie on the {findings.reference_phase.words} phase, which has no volume here. "
             "Choose that phase's volume."
         )
     earlier = own_nodes(scene)

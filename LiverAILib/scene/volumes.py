@@ -18,12 +18,8 @@ LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 #: Soft-tissue window of the liver, HU.
 WINDOW, LEVEL = 200.0, 60.0
 
-PHASE_NAMES = {
-    Phase.NON_CONTRAST: "Non-contrast",
-    Phase.ARTERIAL: "Arterial",
-    Phase.PORTAL_VENOUS: "Portal venous",
-    Phase.DELAYED: "Delayed",
-}
+#: As nodes and columns are called.
+PHASE_NAMES = {phase: phase.words.capitalize() for phase in Phase}
 
 
 def lps_to_ras(points: npt.ArrayLike) -> npt.NDArray[np.float64]:

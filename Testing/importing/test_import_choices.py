@@ -203,10 +203,10 @@ def test_phase_is_asked_for_and_taken_from_the_user(tmp_path: Path, name: str) -
 
 def test_disagreement_of_tags_and_pixels_asks(tmp_path: Path) -> None:
     write_series(tmp_path, look="arterial", description="portal venous")
-    with pytest.raises(PhaseQuestion, match=r"portal-venous, 90%.*but its pixels show aorta 32\d.*\(arterial, 95%\)"):
+    with pytest.raises(PhaseQuestion, match=r"portal venous, 90%.*but its pixels show aorta 32\d.*\(arterial, 95%\)"):
         load_study([tmp_path])
     study = load_study([tmp_path], phase_choices={"4": Phase.PORTAL_VENOUS})
-    assert warned(study, "named portal-venous by the user, but its pixels show")
+    assert warned(study, "named portal venous by the user, but its pixels show")
 
 
 def test_unknown_and_ambiguous_names_are_refused(tmp_path: Path) -> None:
@@ -227,8 +227,8 @@ def test_inspection_says_all_and_never_names_the_patient(tmp_path: Path) -> None
     assert report.ready
     assert dict(report.skipped) == {"not a DICOM file": 1}
     text, data = report.text(), json.dumps(report.as_dict())
-    assert "used as portal-venous" in text
-    assert "Ready to analyse: portal-venous." in text
+    assert "used as portal venous" in text
+    assert "Ready to analyse: portal venous." in text
     assert "80 x 80 x 24 voxels of 4 x 4 x 5 mm" in text
     assert "secret" not in (text + data).lower()
     assert json.loads(data)["series"][1]["phase"] == "portal_venous"
