@@ -1,0 +1,64 @@
+"""3D boxes of lesions on a volume's grid, and the same boxes on its axes turned to superior, posterior, left.
+
+A box is a row (z1, y1, x1, z2, y2, x2) of the array's own axes, in voxels; borders lie between voxels, so voxel i
+reaches from i to i + 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Boxes = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FoundBoxes:
+    """Lesions found in one phase. boxes: (n, 6). scores: (n,) in [0, 1]. slices: (n,) slices with a 2D box of it."""
+
+    boxes: Boxes
+    scores: npt.NDArray[np.float64]
+    slices: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> FoundBoxes:
+        """The chosen ones."""
+        return FoundBoxes(self.boxes[chosen], self.scores[chosen], self.slices[chosen])
+
+
+def no_boxes() -> FoundBoxes:
+    """Nothing found."""
+    return FoundBoxes(np.zeros((0, 6)), np.zeros(0), np.zeros(0, dtype=np.int64))
+
+
+def box_slices(box: Boxes, shape: tuple[int, ...]) -> tuple[slice, slice, slice]:
+    """The voxels that a box touches, at least one per axis, inside an array of this shape."""
+    first = np.clip(np.floor(box[:3] + 1e-6).astype(int), 0, np.array(shape) - 1)
+    last = np.clip(np.ceil(box[3:] - 1e-6).astype(int), first + 1, np.array(shape))
+    return slice(first[0], last[0]), slice(first[1], last[1]), slice(first[2], last[2])
+
+
+def boxes_to_canonical(
+    boxes: Boxes, shape: tuple[int, ...], order: tuple[int, int, int], flips: tuple[bool, bool, bool]
+) -> Boxes:
+    """Boxes (n, 6) on an array of this shape as boxes on its canonical view (see `grid.canonical_axes`)."""
+    result = np.empty_like(boxes)
+    for axis, (source, flip) in enumerate(zip(order, flips, strict=True)):
+        low, high = boxes[:, source], boxes[:, source + 3]
+        result[:, axis], result[:, axis + 3] = (shape[source] - high, shape[source] - low) if flip else (low, high)
+    return result
+
+
+def boxes_from_canonical(
+    boxes: Boxes, shape: tuple[int, ...], order: tuple[int, int, int], flips: tuple[bool, bool, bool]
+) -> Boxes:
+    """The inverse of `boxes_to_canonical`; shape is still that of the array itself."""
+    result = np.empty_like(boxes)
+    for axis, (source, flip) in enumerate(zip(order, flips, strict=True)):
+        low, high = boxes[:, axis], boxes[:, axis + 3]
+        result[:, source], result[:, source + 3] = (shape[source] - high, shape[source] - low) if flip else (low, high)
+    return result
