@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?=
+# Further options of the demo, such as ARGS="--phase 4=arterial".
+ARGS ?=
 DATA ?=
 # A Python of 3.11 or later, with pip and venv.
 PYTHON_CHECK := import sys; sys.exit("LiverAI needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Say: make PYTHON=python3.12") if sys.version_info < (3, 11) else None
@@ -12,7 +14,7 @@ GL_CHECK := import ctypes; ctypes.CDLL("libEGL.so.1"); ctypes.CDLL("libGL.so.1")
 .PHONY: demo test lint bench clean gl
 
 demo: .venv/installed gl
-	$(BIN)/liverai demo $(if $(STUDY),--study "$(STUDY)")
+	$(BIN)/liverai demo $(if $(STUDY),--study "$(STUDY)") $(ARGS)
 
 test: .venv/installed gl
 	$(BIN)/ruff check .
@@ -28,7 +30,7 @@ lint: .venv/installed
 bench: .venv/installed
 	$(BIN)/liverai evaluate -o bench $(if $(DATA),--data "$(DATA)")
 
-# torch first: its registry build for CPUs at the pinned version, never the one with gigabytes of CUDA.
+# torch first, at the pinned version; one that is there already, such as the CPU build, is kept.
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c '$(PYTHON_CHECK)'
 	@echo "Installing into .venv: about 2.5 GB with torch and slicer-core, some minutes the first time."

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
     ExamWriter = Callable[[Path, int], None]
 
-#: An evaluation seed: no network was trained on it.
-SEED = 1_000_003
+#: An evaluation seed: no network was trained on it. Chosen by its truth alone, never by what a network finds: four
+#: lesions of 1 ml or more, none atypical, and no streaks.
+SEED = 1_000_001
 LESIONS = ("hcc", "haemangioma", "cyst", "metastasis")
+SHAPE, SPACING_MM = (60, 512, 512), (5.0, 0.75, 0.75)
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -76,7 +78,7 @@ def write_exam(folder: Path, seed: int) -> None:
     from LiverAILib.phantom import PhantomOptions, generate
     from LiverAILib.phantom.write import write_dicom
 
-    options = PhantomOptions(shape=(60, 512, 512), spacing_mm=(5.0, 0.75, 0.75), lesions=LESIONS)
+    options = PhantomOptions(shape=SHAPE, spacing_mm=SPACING_MM, lesions=LESIONS)
     phantom = generate(seed, options=options)
     write_dicom(phantom, folder / "dicom")
     reference = phantom.study.reference_phase

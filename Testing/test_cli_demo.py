@@ -15,11 +15,12 @@ from liverai_fakes import ToySegmenter, everything_in, toy_affine, toy_lesions, 
 from LiverAILib.analysis.command import Parts
 from LiverAILib.analysis.pipeline import analyze
 from LiverAILib.cli import build_parser
-from LiverAILib.demo import compare_lesions, found_against_true, run_demo, synthetic_exam
+from LiverAILib.demo import LESIONS, SEED, compare_lesions, found_against_true, run_demo, synthetic_exam
 from LiverAILib.errors import StudyError
 from LiverAILib.export.nrrd import write_nrrd
 from LiverAILib.export.run_folder import RunFolder, read_run, write_run
 from LiverAILib.importing import load_study
+from LiverAILib.phantom import EVALUATION_SEEDS, PhantomOptions, generate
 from LiverAILib.study import Phase
 
 
@@ -28,6 +29,16 @@ def cube(shape: tuple[int, int, int], *corners: tuple[int, int, int], side: int 
     for number, (z, y, x) in enumerate(corners, start=1):
         labels[z : z + side, y : y + side, x : x + side] = number
     return labels
+
+
+def test_the_demos_lesions_are_large_enough_to_be_found_fairly() -> None:
+    options = PhantomOptions(shape=(20, 64, 64), spacing_mm=(15.0, 6.0, 6.0), lesions=LESIONS)  # a coarse scan of it
+    truth = generate(SEED, phases=[Phase.PORTAL_VENOUS], options=options).truth
+    assert SEED >= EVALUATION_SEEDS
+    assert sorted(lesion.type for lesion in truth.lesions) == sorted(LESIONS)
+    assert min(lesion.volume_ml for lesion in truth.lesions) >= 1
+    assert not any(lesion.atypical for lesion in truth.lesions)
+    assert not truth.artefacts
 
 
 def test_each_true_lesion_is_given_its_best_found_one() -> None:
