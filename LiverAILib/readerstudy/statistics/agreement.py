@@ -75,7 +75,7 @@ def fleiss_kappa(
     """Fleiss' kappa (1971) of answers (case, rater); every rater answered every case.
 
     z is against agreement by chance, with Fleiss, Nee and Landis' (1979) standard error; the interval is by jackknife
-    over cases. Raises StatisticsError for a missing answer, fewer than two raters or three cases, or a single category used.
+    over cases. Raises StatisticsError for a missing answer, fewer than two raters or three cases, or a single category.
     """
     check_level(level)
     counts = count_categories(answers, categories)
