@@ -1,4 +1,8 @@
-"""Pixels of a stack as int16 Hounsfield units (z, y, x)."""
+"""Pixels of a stack as int16 Hounsfield units (z, y, x).
+
+What only pydicom 3 has is imported where it is used: in Slicer 5.10, which has pydicom 2.4, volumes come as files and
+this module must still be importable.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
-from pydicom.encaps import get_frame
-from pydicom.pixels import pixel_array
 from pydicom.uid import UID, RLELossless
 
 from LiverAILib.importing.codestream import claimed_size
@@ -62,6 +64,8 @@ def _name(image: Slice) -> str:
 
 def _stored(dataset: Dataset, image: Slice) -> npt.NDArray[np.integer]:
     """Stored values of one frame. Raises StackProblem."""
+    from pydicom.pixels import pixel_array
+
     shape = (image.rows, image.columns)
     try:
         _check_claim(dataset, image)
@@ -80,6 +84,8 @@ def _stored(dataset: Dataset, image: Slice) -> npt.NDArray[np.integer]:
 
 def _check_claim(dataset: Dataset, image: Slice) -> None:
     """The compressed data claim the size that the tags do. Raises StackProblem."""
+    from pydicom.encaps import get_frame
+
     syntax = UID(image.transfer_syntax)
     if not syntax.is_compressed or syntax == RLELossless:
         return

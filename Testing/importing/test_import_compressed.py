@@ -9,7 +9,9 @@ import numpy as np
 import pydicom
 import pytest
 from ct_builder import COUNT, DATA, STEP_MM, anatomy, slice_dataset, write_series
+from jpeg_frames import baseline, lossless
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 from pydicom.uid import (
     JPEG2000,
@@ -18,6 +20,9 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
     JPEGLSLossless,
     JPEGLSNearLossless,
     RLELossless,
@@ -55,6 +60,40 @@ def test_lossy_syntaxes_decode_and_are_said(tmp_path: Path, syntax: UID, options
     study = load_study([tmp_path])
     assert np.abs(study.volumes[Phase.PORTAL_VENOUS].array - anatomy().clip(-1024)).max() <= 12
     assert any("compressed with loss" in warning for warning in study.warnings)
+
+
+@pytest.mark.parametrize("syntax", [JPEGLosslessSV1, JPEGLossless], ids=lambda uid: uid.name)
+def test_lossless_jpeg_as_scanners_send_it_decodes_exactly(tmp_path: Path, syntax: UID) -> None:
+    def compress(dataset: Dataset, index: int) -> None:
+        stored = np.frombuffer(dataset.PixelData, "<u2").reshape(dataset.Rows, dataset.Columns)
+        encapsulated(dataset, lossless(stored), syntax)
+
+    write_series(tmp_path, edit=compress)
+    np.testing.assert_array_equal(portal(tmp_path).array, anatomy().clip(-1024))
+
+
+def test_baseline_jpeg_of_eight_bits_is_read_with_its_own_rescale(tmp_path: Path) -> None:
+    def compress(dataset: Dataset, index: int) -> None:
+        hu = np.frombuffer(dataset.PixelData, "<u2").astype(float) + float(dataset.RescaleIntercept)
+        eight = np.clip((hu + 1024) / 8, 0, 255).astype(np.uint8).reshape(dataset.Rows, dataset.Columns)
+        dataset.BitsAllocated = dataset.BitsStored = 8
+        dataset.HighBit = 7
+        dataset.RescaleSlope, dataset.RescaleIntercept = 8, -1024
+        dataset.LossyImageCompression = "01"
+        encapsulated(dataset, baseline(eight), JPEGBaseline8Bit)
+
+    write_series(tmp_path, edit=compress)
+    study = load_study([tmp_path])
+    error = study.volumes[Phase.PORTAL_VENOUS].array - anatomy().clip(-1024, 1016)
+    assert np.median(np.abs(error)) <= 8
+    assert any("compressed with loss" in warning for warning in study.warnings)
+
+
+def encapsulated(dataset: Dataset, frame: bytes, syntax: UID) -> None:
+    dataset.PixelData = encapsulate([frame])
+    dataset["PixelData"].VR = "OB"
+    dataset["PixelData"].is_undefined_length = True
+    dataset.file_meta.TransferSyntaxUID = syntax
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian], ids=lambda uid: uid.name)
