@@ -53,7 +53,7 @@ def test_a_speck_of_segmentation_is_not_enough() -> None:
 
 def test_a_faint_probability_is_taken_from_half_its_peak_and_flagged() -> None:
     hu, liver, probability = scene()
-    truth = ball(scale=0.8)
+    truth = ball(scale=0.95)
     probability[truth] = 0.3
     probability[~truth] = 0.05
     found = delineate(hu, liver, probability, BOX)
@@ -64,11 +64,19 @@ def test_a_faint_probability_is_taken_from_half_its_peak_and_flagged() -> None:
 @pytest.mark.parametrize("change", [-45, 45])
 def test_without_probability_the_contrast_to_the_liver_draws_it(change: int) -> None:
     hu, liver, probability = scene()
-    truth = ball(scale=0.9)
+    truth = ball(scale=0.95)
     hu[truth] += change
     found = delineate(hu, liver, probability, BOX)
     assert (found.method, found.approximate) == ("contrast", True)
     assert dice(placed(found), truth) > 0.9
+
+
+def test_contrast_in_a_part_of_the_box_only_is_not_taken_for_the_lesion() -> None:
+    hu, liver, probability = scene()
+    hu[ball(scale=0.6)] -= 45  # the core of a lesion whose rim is as bright as the liver
+    found = delineate(hu, liver, probability, BOX)
+    assert found.method == "ellipsoid"
+    assert np.array_equal(placed(found), ball())
 
 
 def test_without_contrast_it_is_the_ellipsoid_in_the_liver() -> None:
