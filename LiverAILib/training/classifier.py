@@ -1,0 +1,232 @@
+"""The recipe of the lesion classifier, and its training lesions from phantoms.
+
+LiAIDS (Ying et al., Nat Commun 2024), Methods, "Implementation details": Adam, learning rate 0.001 times 0.1 every 60
+epochs, weight decay 0.01 (decoupled here), 200 epochs, batch 16. The paper names no augmentation for the classifier and
+has no phase or item missing; flips, gain, shift, noise and the drop-outs are ours. Types are drawn equally often, since
+rare ones would otherwise hardly be seen. After the training the temperature is fitted on the validation lesions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from LiverAILib.analysis.calibrate import Calibration, fit_temperature
+from LiverAILib.analysis.crops import CropOptions, lesion_crop
+from LiverAILib.networks.lesion_classifier import (
+    CLASSES,
+    CLASSIFIER_PHASES,
+    LesionClassifier,
+    drop_clinical,
+    drop_phases,
+    encode_clinical,
+    stack_phases,
+)
+from LiverAILib.phantom import EVALUATION_SEEDS, Phantom
+from LiverAILib.training.loop import Loop
+
+
+@dataclass(frozen=True)
+class ClassifierRecipe:
+    """The paper's options, then ours. An epoch is one pass over as many lesions as there are."""
+
+    preset: str = "compact"
+    epochs: int = 200
+    batch: int = 16
+    learning_rate: float = 0.001
+    decay_factor: float = 0.1
+    decay_epochs: int = 60
+    weight_decay: float = 0.01
+    # ours
+    phase_drop: float = 0.25
+    item_drop: float = 0.2
+    record_drop: float = 0.2
+    flip: float = 0.5
+    gain: float = 0.1
+    shift: float = 0.1  # in units of the windowed image: 10 HU
+    noise: float = 0.1
+    label_smoothing: float = 0.0
+    seed: int = 7
+
+    def rate(self, step: int, steps_per_epoch: int) -> float:
+        """The learning rate of a step."""
+        return self.learning_rate * self.decay_factor ** (step // (steps_per_epoch * self.decay_epochs))
+
+
+@dataclass(frozen=True)
+class LesionSamples:
+    """Lesions ready for the network. images: uint8 (n, 3, 1, z, y, x), 0..255 for -1..1; present: bool (n, 3);
+    clinical: (n, 12); labels: (n,) in the order of `CLASSES`; patients: (n,) seeds.
+    """
+
+    images: Tensor
+    present: Tensor
+    clinical: Tensor
+    labels: Tensor
+    patients: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def save(self, path: Path) -> None:
+        """As one .npz file, written beside it first."""
+        temporary = path.with_name(f".new_{path.name}")
+        np.savez_compressed(temporary, **{key: value.numpy() for key, value in vars(self).items()})
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> LesionSamples:
+        """What `save` wrote."""
+        with np.load(path, allow_pickle=False) as data:
+            return cls(**{key: torch.from_numpy(data[key]) for key in data.files})
+
+    @classmethod
+    def joined(cls, parts: Sequence[LesionSamples]) -> LesionSamples:
+        """All lesions of several."""
+        return cls(*(torch.cat([vars(part)[key] for part in parts]) for key in vars(parts[0])))
+
+
+def phantom_lesions(phantom: Phantom, options: CropOptions | None = None) -> LesionSamples:
+    """The lesions of a phantom exam that fill a voxel in some phase. Raises ValueError if there is none, or for a seed
+    that is for evaluation only.
+    """
+    from scipy import ndimage
+
+    if phantom.truth.seed >= EVALUATION_SEEDS:
+        raise ValueError(f"Phantom {phantom.truth.seed} is for evaluation only: nothing may be trained on it.")
+    places = {
+        phase: ndimage.find_objects(phantom.lesion_ids[phase])
+        for phase in CLASSIFIER_PHASES
+        if phase in phantom.lesion_ids
+    }
+    images, present, labels = [], [], []
+    for lesion in phantom.truth.lesions:
+        crops = {}
+        for phase, found in places.items():
+            box = found[lesion.id - 1] if lesion.id <= len(found) else None
+            if box is not None:
+                corners = ((box[0].start, box[1].start, box[2].start), (box[0].stop, box[1].stop, box[2].stop))
+                crops[phase] = lesion_crop(phantom.study.volumes[phase], corners, options)
+        if crops:
+            stacked, there = stack_phases(crops)
+            images.append(((stacked + 1) * 127.5).round().to(torch.uint8))
+            present.append(there)
+            labels.append(CLASSES.index(lesion.type))
+    if not labels:
+        raise ValueError(f"Phantom {phantom.truth.seed} shows no lesion.")
+    record = encode_clinical(phantom.truth.clinical)
+    return LesionSamples(
+        torch.stack(images),
+        torch.stack(present),
+        record.repeat(len(labels), 1),
+        torch.tensor(labels),
+        torch.full((len(labels),), phantom.truth.seed),
+    )
+
+
+class ClassifierTraining:
+    """Training of a LesionClassifier on lesions; a `Task` of the training loop."""
+
+    title = "Lesion classifier"
+
+    def __init__(
+        self,
+        train: LesionSamples,
+        validation: LesionSamples,
+        recipe: ClassifierRecipe,
+        network: LesionClassifier | None = None,
+    ) -> None:
+        """Raises ValueError if a patient stands on both sides."""
+        if set(train.patients.tolist()) & set(validation.patients.tolist()):
+            raise ValueError("A patient is in the training and in the validation lesions. Split by patient.")
+        torch.manual_seed(recipe.seed)
+        self.train, self.validation, self.recipe = train, validation, recipe
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.network: LesionClassifier = (network or LesionClassifier(recipe.preset)).to(self.device)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+        counts = torch.bincount(train.labels, minlength=len(CLASSES)).float()
+        self.chances = 1 / counts[train.labels]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in one pass."""
+        return max(1, len(self.train) // self.recipe.batch)
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        return self.recipe.rate(step, self.steps_per_epoch)
+
+    def loss(self, generator: torch.Generator) -> Tensor:
+        """Cross entropy of one batch, types equally likely, varied and with drop-outs."""
+        recipe, train = self.recipe, self.train
+        chosen = torch.multinomial(self.chances, recipe.batch, replacement=True, generator=generator)
+        images = vary(train.images[chosen].float() / 127.5 - 1, recipe, generator)
+        present = drop_phases(train.present[chosen], recipe.phase_drop, generator)
+        clinical = drop_clinical(train.clinical[chosen], recipe.item_drop, recipe.record_drop, generator)
+        logits = self.network(images.to(self.device), present.to(self.device), clinical.to(self.device))
+        return F.cross_entropy(
+            logits.float(), train.labels[chosen].to(self.device), label_smoothing=recipe.label_smoothing
+        )
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Accuracy and mean log loss over the validation lesions with all they have."""
+        if not len(self.validation):
+            return {}
+        logits = self.validation_logits(network)
+        right = logits.argmax(dim=1) == self.validation.labels
+        return {
+            "accuracy": float(right.float().mean()),
+            "log loss": float(F.cross_entropy(logits, self.validation.labels)),
+        }
+
+    def validation_logits(self, network: nn.Module) -> Tensor:
+        """(n, 7) uncalibrated logits of the validation lesions."""
+        found = []
+        with torch.inference_mode():
+            for first in range(0, len(self.validation), self.recipe.batch):
+                part = slice(first, first + self.recipe.batch)
+                images = self.validation.images[part].float() / 127.5 - 1
+                inputs = (images, self.validation.present[part], self.validation.clinical[part])
+                found.append(network(*(tensor.to(self.device) for tensor in inputs)).float().cpu())
+        return torch.cat(found)
+
+    def run(
+        self, work: Path, *, steps: int | None = None, say: Callable[[str], None] = print
+    ) -> tuple[Mapping[str, Tensor], Calibration | None, Loop]:
+        """Train in a work folder, going on from its checkpoint; the averaged weights with the fitted temperature in
+        them, the calibration (None without validation lesions), and the loop with its curves.
+        """
+        total = self.recipe.epochs * self.steps_per_epoch if steps is None else steps
+        every = min(max(self.steps_per_epoch, 50), 500)
+        identity = {"network": "LesionClassifier", **asdict(self.recipe), "lesions": len(self.train)}
+        loop = Loop(self, work, total, self.recipe.seed, identity, validate_every=every, save_every=every, say=say)
+        weights = loop.run()
+        if not len(self.validation):
+            return weights, None, loop
+        self.network.load_state_dict(weights)
+        calibration = fit_temperature(
+            self.validation_logits(self.network.eval()).numpy(), self.validation.labels.numpy()
+        )
+        return weights | {"temperature": torch.tensor(calibration.temperature)}, calibration, loop
+
+
+def vary(images: Tensor, recipe: ClassifierRecipe, generator: torch.Generator) -> Tensor:
+    """Augmentation of (n, phase, 1, z, y, x) in [-1, 1]: flips of a lesion's phases together, and for each phase gain,
+    shift and noise of its own.
+    """
+    for axis in (-1, -2, -3):
+        turned = torch.rand(len(images), generator=generator) < recipe.flip
+        images = torch.where(turned.view(-1, 1, 1, 1, 1, 1), images.flip(axis), images)
+    draws = torch.rand((3, *images.shape[:2], 1, 1, 1, 1), generator=generator)
+    gain = 1 + (2 * draws[0] - 1) * recipe.gain
+    shift = (2 * draws[1] - 1) * recipe.shift
+    noise = torch.randn(images.shape, generator=generator) * draws[2] * recipe.noise
+    return (images * gain + shift + noise).clamp(-1, 1)

@@ -1,0 +1,176 @@
+"""A resumable training of a classification network: steps, rate, average of the weights, checkpoints, curves.
+
+What is drawn in a step depends on the seed and the step's number only, so a run that was stopped and goes on gives the
+same weights as one that was not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from LiverAILib.training.checkpoint import load_checkpoint, save_checkpoint
+
+
+class Task(Protocol):
+    """What differs between trainings."""
+
+    @property
+    def network(self) -> nn.Module:
+        """What is trained, in place."""
+        ...
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Over its parameters."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """Of the curves."""
+        ...
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        ...
+
+    def loss(self, generator: torch.Generator) -> Tensor:
+        """The loss of one freshly drawn batch."""
+        ...
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Named figures of a network in evaluation mode; an empty dict without validation data."""
+        ...
+
+
+@dataclass
+class Loop:
+    """One training in a work folder. identity: what must be the same when a run goes on, e.g. the recipe's sizes."""
+
+    task: Task
+    work: Path
+    steps: int
+    seed: int
+    identity: Mapping[str, Any]
+    average_decay: float = 0.998
+    save_every: int = 500
+    validate_every: int = 500
+    clip_norm: float = 5.0
+    say: Callable[[str], None] = print
+    step: int = 0
+    losses: list[float] = field(default_factory=list)
+    validations: list[dict[str, float]] = field(default_factory=list)
+    average: dict[str, Tensor] = field(default_factory=dict)
+
+    def run(self) -> dict[str, Tensor]:
+        """Train to the last step, from the last checkpoint if there is one; returns the averaged weights.
+
+        Raises ValueError if the folder holds another training, FloatingPointError if a gradient is not finite.
+        """
+        network = self.task.network
+        self.average = {key: value.detach().clone() for key, value in network.state_dict().items()}
+        self._resume()
+        while self.step < self.steps:
+            self._one_step()
+            if self.step % 20 == 0:
+                self.say(f"step {self.step} of {self.steps}: loss {np.mean(self.losses[-20:]):.3f}")
+            if self.step % self.validate_every == 0 or self.step == self.steps:
+                self._validate()
+            if self.step % self.save_every == 0 or self.step == self.steps:
+                self._save()
+        return self.average
+
+    def _one_step(self) -> None:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
+        rate = self.task.rate(self.step)
+        for group in self.task.optimizer.param_groups:
+            group["lr"] = rate
+        network = self.task.network.train()
+        with torch.random.fork_rng():  # drop-out too follows from the step
+            torch.manual_seed(self.seed * 1_000_003 + self.step)
+            loss = self.task.loss(generator)
+        self.task.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), self.clip_norm)
+        if not torch.isfinite(norm):
+            raise FloatingPointError(
+                f"The gradient is not finite at step {self.step}; the last checkpoint is unharmed. "
+                "Go on with a smaller learning rate."
+            )
+        self.task.optimizer.step()
+        decay = min(self.average_decay, (self.step + 1) / (self.step + 10))
+        with torch.no_grad():
+            for key, value in network.state_dict().items():
+                if value.is_floating_point():
+                    self.average[key].lerp_(value, 1 - decay)
+                else:
+                    self.average[key].copy_(value)
+        self.step += 1
+        self.losses.append(float(loss.detach()))
+
+    def _validate(self) -> None:
+        """Figures of the averaged weights."""
+        network = self.task.network
+        own = {key: value.detach().clone() for key, value in network.state_dict().items()}
+        network.load_state_dict(self.average)
+        figures = self.task.validate(network.eval())
+        network.load_state_dict(own)
+        if figures:
+            self.validations.append({"step": float(self.step), **figures})
+            self.say(f"validation at step {self.step}: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items()))
+
+    def _save(self) -> None:
+        meta = {
+            "step": self.step,
+            "losses": self.losses,
+            "validations": self.validations,
+            "identity": dict(self.identity),
+        }
+        save_checkpoint(self.work, self.task.network, self.average, self.task.optimizer, meta)
+        plot_curves(self.work / "curves.png", self.task.title, self.losses, self.validations)
+
+    def _resume(self) -> None:
+        state = self.work / "state.safetensors"
+        if not state.is_file():
+            return
+        with safe_open(state, "pt") as file:  # look before anything is overwritten
+            there = json.loads(file.metadata()["meta"]).get("identity")
+        if there != json.loads(json.dumps(dict(self.identity))):
+            raise ValueError(f"{self.work} holds another training ({there}). Choose another work folder.")
+        meta = load_checkpoint(self.work, self.task.network, self.average, self.task.optimizer)
+        assert meta is not None
+        self.step, self.losses, self.validations = meta["step"], meta["losses"], meta["validations"]
+        self.say(f"going on at step {self.step}")
+
+
+def plot_curves(path: Path, title: str, losses: list[float], validations: list[dict[str, float]]) -> None:
+    """A picture of the loss and of the validation figures over steps."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(7, 4), dpi=120)
+    width = max(1, len(losses) // 100)
+    smooth = np.convolve(losses, np.ones(width) / width, mode="valid")
+    axis.plot(np.arange(len(smooth)) + width, smooth, color="0.5", label="training loss")
+    axis.set(xlabel="step", ylabel="loss", title=title)
+    if validations:
+        twin = axis.twinx()
+        for name in validations[-1]:
+            if name != "step":
+                twin.plot([row["step"] for row in validations], [row[name] for row in validations], ".-", label=name)
+        twin.set(ylabel="validation")
+        twin.legend(loc="center right")
+    axis.legend(loc="upper right")
+    figure.tight_layout()
+    figure.savefig(path)
+    plt.close(figure)
