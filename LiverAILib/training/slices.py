@@ -1,0 +1,238 @@
+"""The recipe of NoduleNet and HCCNet, and its training slices from phantoms.
+
+Wang et al., Br J Cancer 2021, Methods, "AI model development": SGD with momentum 0.9, 120 epochs, batch 256, learning
+rate 0.2 with warm-up and cosine decay, label smoothing; random resize and crop, perspective, horizontal flip, rotation,
+colour jitter and mixup. How much of each the paper does not say: the amounts are ours, colour jitter is gain and shift
+of grey, and resize, rotation and perspective are one resampling. With another batch the learning rate is scaled in
+proportion (Goyal et al., 2017).
+
+Labels. NoduleNet: a slice that shows a lesion. HCCNet: a slice that shows an HCC; as in the paper, the other slices of
+a patient with HCC are left out, and all slices of the other patients are negative.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from LiverAILib.analysis.slices import LiverSlices, liver_slices, mask_on_grid
+from LiverAILib.lesion_types import LesionType
+from LiverAILib.networks.resnet34 import ResNet34
+from LiverAILib.phantom import EVALUATION_SEEDS, Phantom
+from LiverAILib.training.loop import Loop
+
+Target = Literal["nodulenet", "hccnet"]
+SHOWN_MM2 = 12.0  # a lesion counts as shown in a slice from this area on: a disc of 4 mm
+
+
+@dataclass(frozen=True)
+class SliceRecipe:
+    """The paper's options, then the amounts that it does not state."""
+
+    target: Target = "nodulenet"
+    preset: str = "compact"
+    epochs: int = 120
+    batch: int = 256
+    learning_rate: float = 0.2
+    momentum: float = 0.9
+    # ours
+    weight_decay: float = 1e-4
+    warmup_epochs: int = 5
+    label_smoothing: float = 0.1
+    mixup: float = 0.2
+    area: tuple[float, float] = (0.6, 1.0)
+    aspect: tuple[float, float] = (0.8, 1.25)
+    rotation_degrees: float = 15.0
+    perspective: float = 0.1
+    flip: float = 0.5
+    gain: float = 0.2
+    shift: float = 0.15
+    seed: int = 7
+
+    def rate(self, step: int, steps_per_epoch: int) -> float:
+        """The learning rate of a step: up in a line over the warm-up, then down along half a cosine."""
+        peak = self.learning_rate * self.batch / 256
+        total, warm = self.epochs * steps_per_epoch, self.warmup_epochs * steps_per_epoch
+        if step < warm:
+            return peak * (step + 1) / warm
+        spent = min((step - warm) / max(total - warm, 1), 1.0)
+        return peak * 0.5 * (1 + math.cos(math.pi * spent))
+
+
+@dataclass(frozen=True)
+class SliceSamples:
+    """Slices ready for the network. images: uint8 (n, 1, y, x), 0..255 for -1..1; labels: (n,), 1 is the finding;
+    patients: (n,) seeds.
+    """
+
+    images: Tensor
+    labels: Tensor
+    patients: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @classmethod
+    def joined(cls, parts: Sequence[SliceSamples]) -> SliceSamples:
+        """All slices of several."""
+        return cls(*(torch.cat([vars(part)[key] for part in parts]) for key in vars(parts[0])))
+
+
+def shown_in(slices: LiverSlices, mask: npt.NDArray[np.bool_], pixel_mm: float) -> Tensor:
+    """Bool (n,): the slices in which at least `SHOWN_MM2` of a mask of the volume's own grid (z, y, x) lies."""
+    if slices.grid is None:
+        return torch.zeros(0, dtype=torch.bool)
+    areas = mask_on_grid(mask[slices.cut], slices.grid)[list(slices.index)].sum(axis=(1, 2)) * pixel_mm**2
+    return torch.from_numpy(areas >= SHOWN_MM2)
+
+
+def phantom_slices(phantom: Phantom, target: Target, *, pixel_mm: float = 1.25, size: int = 256) -> SliceSamples:
+    """The labelled liver slices of all phases of a phantom exam.
+
+    Raises ValueError for a seed that is for evaluation only.
+    """
+    seed = phantom.truth.seed
+    if seed >= EVALUATION_SEEDS:
+        raise ValueError(f"Phantom {seed} is for evaluation only: nothing may be trained on it.")
+    wanted = [lesion.id for lesion in phantom.truth.lesions if target == "nodulenet" or lesion.type is LesionType.HCC]
+    images, labels = [torch.zeros((0, 1, size, size), dtype=torch.uint8)], [torch.zeros(0, dtype=torch.long)]
+    for phase, volume in phantom.study.volumes.items():
+        slices = liver_slices(volume, phantom.liver_mask(phase), pixel_mm=pixel_mm, size=size)
+        found = shown_in(slices, np.isin(phantom.lesion_ids[phase], wanted), pixel_mm)
+        kept = found if target == "hccnet" and wanted else torch.ones_like(found)
+        images.append(((slices.images[kept] + 1) * 127.5).round().to(torch.uint8))
+        labels.append(found[kept].long())
+    joined = torch.cat(labels)
+    return SliceSamples(torch.cat(images), joined, torch.full_like(joined, seed))
+
+
+class SliceTraining:
+    """Training of a ResNet34 on slices; a `Task` of the training loop."""
+
+    def __init__(
+        self, train: SliceSamples, validation: SliceSamples, recipe: SliceRecipe, network: ResNet34 | None = None
+    ) -> None:
+        """network: to start from, e.g. with ImageNet's weights. Raises ValueError if a patient stands on both sides, or
+        if the training slices are of one kind only.
+        """
+        if set(train.patients.tolist()) & set(validation.patients.tolist()):
+            raise ValueError("A patient is in the training and in the validation slices. Split by patient.")
+        if len(train.labels.unique()) < 2:
+            raise ValueError("The training slices are all positive or all negative. Add the other kind.")
+        torch.manual_seed(recipe.seed)
+        self.train, self.validation, self.recipe = train, validation, recipe
+        self.title = {"nodulenet": "NoduleNet", "hccnet": "HCCNet"}[recipe.target]
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.network = (network or ResNet34(recipe.preset)).to(self.device)
+        self.optimizer = torch.optim.SGD(
+            self.network.parameters(),
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+        )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in one pass."""
+        return max(1, len(self.train) // self.recipe.batch)
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        return self.recipe.rate(step, self.steps_per_epoch)
+
+    def loss(self, generator: torch.Generator) -> Tensor:
+        """Cross entropy of one varied batch, pairs mixed, labels smoothed."""
+        recipe = self.recipe
+        chosen = torch.randint(len(self.train), (recipe.batch,), generator=generator)
+        images = vary(self.train.images[chosen].float() / 127.5 - 1, recipe, generator)
+        target = F.one_hot(self.train.labels[chosen], 2).float()
+        images, target = mix(images, target, recipe.mixup, generator)
+        logits = self.network(images.to(self.device)).float()
+        return F.cross_entropy(logits, target.to(self.device), label_smoothing=recipe.label_smoothing)
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Area under the ROC curve over the validation slices."""
+        labels = self.validation.labels.bool()
+        if not labels.any() or labels.all():
+            return {}
+        scores = []
+        with torch.inference_mode():
+            for part in self.validation.images.split(64):
+                logits = network((part.float() / 127.5 - 1).to(self.device)).float().cpu()
+                scores.append(logits[:, 1] - logits[:, 0])
+        return {"AUROC": auroc(torch.cat(scores), labels)}
+
+    def run(
+        self, work: Path, *, steps: int | None = None, say: Callable[[str], None] = print
+    ) -> tuple[Mapping[str, Tensor], Loop]:
+        """Train in a work folder, going on from its checkpoint; the averaged weights, and the loop with its curves."""
+        total = self.recipe.epochs * self.steps_per_epoch if steps is None else steps
+        every = min(max(self.steps_per_epoch, 50), 500)
+        identity = {"network": self.title, **asdict(self.recipe), "slices": len(self.train)}
+        loop = Loop(self, work, total, self.recipe.seed, identity, validate_every=every, save_every=every, say=say)
+        return loop.run(), loop
+
+
+def vary(images: Tensor, recipe: SliceRecipe, generator: torch.Generator) -> Tensor:
+    """Random resize and crop, rotation, perspective, flip, gain and shift of (n, 1, y, x) in [-1, 1]; air outside."""
+    count = len(images)
+
+    def draw(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(count, generator=generator)
+
+    side = draw(*recipe.area).sqrt()
+    stretch = torch.exp(0.5 * draw(math.log(recipe.aspect[0]), math.log(recipe.aspect[1])))
+    height, width = (side / stretch).clamp(max=1), (side * stretch).clamp(max=1)
+    centre_y, centre_x = draw(-1, 1) * (1 - height), draw(-1, 1) * (1 - width)
+    angle = draw(-1, 1) * math.radians(recipe.rotation_degrees)
+    turned = torch.where(torch.rand(count, generator=generator) < recipe.flip, -1.0, 1.0)
+    tilt_y, tilt_x = draw(-1, 1) * recipe.perspective, draw(-1, 1) * recipe.perspective
+    rows, columns = images.shape[2:]
+    y = ((torch.arange(rows) + 0.5) * 2 / rows - 1).view(1, -1, 1)
+    x = ((torch.arange(columns) + 0.5) * 2 / columns - 1).view(1, 1, -1) * turned.view(-1, 1, 1)
+
+    def each(value: Tensor) -> Tensor:
+        return value.view(-1, 1, 1)
+
+    depth = 1 + each(tilt_y) * y + each(tilt_x) * x
+    v, u = each(height) * y / depth, each(width) * x / depth
+    source_y = each(centre_y) + each(angle.sin()) * u + each(angle.cos()) * v
+    source_x = each(centre_x) + each(angle.cos()) * u - each(angle.sin()) * v
+    grid = torch.stack([source_x.expand(-1, rows, columns), source_y.expand(-1, rows, columns)], dim=-1)
+    moved = F.grid_sample(images + 1, grid, align_corners=False) - 1  # so that the zero padding is air
+    gain, shift = draw(-1, 1) * recipe.gain, draw(-1, 1) * recipe.shift
+    return (moved * (1 + gain.view(-1, 1, 1, 1)) + shift.view(-1, 1, 1, 1)).clamp(-1, 1)
+
+
+def mix(images: Tensor, target: Tensor, alpha: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Mixup (Zhang et al., ICLR 2018): each image, and its target, is blended with another one of the batch, by a share
+    from the beta distribution of `alpha`; 0 leaves them alone.
+    """
+    if alpha <= 0:
+        return images, target
+    seed = int(torch.randint(2**31, (1,), generator=generator))
+    share = torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, len(images)).astype(np.float32))
+    other = torch.randperm(len(images), generator=generator)
+    weight = share.view(-1, 1, 1, 1)
+    return weight * images + (1 - weight) * images[other], share[:, None] * target + (1 - share[:, None]) * target[
+        other
+    ]
+
+
+def auroc(scores: Tensor, labels: Tensor) -> float:
+    """Area under the ROC curve: how often a positive scores higher than a negative, ties counted half."""
+    from scipy import stats
+
+    ranks = stats.rankdata(scores.double().numpy())
+    positive = labels.bool().numpy()
+    hits, misses = int(positive.sum()), int((~positive).sum())
+    return float((ranks[positive].sum() - hits * (hits + 1) / 2) / (hits * misses))

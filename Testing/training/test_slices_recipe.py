@@ -1,0 +1,146 @@
+"""The slice networks' recipe: the paper's options, labels as the paper draws them, augmentation, a run that learns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import cos, pi
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from LiverAILib.networks.resnet34 import ResNet34, ResNet34Preset
+from LiverAILib.phantom import EVALUATION_SEEDS, Phantom, PhantomOptions, generate
+from LiverAILib.study import Phase
+from LiverAILib.training.slices import SliceRecipe, SliceSamples, SliceTraining, auroc, mix, phantom_slices, vary
+
+TINY = ResNet34Preset((4, 4, 8, 8), (1, 1, 1, 1))
+COARSE = PhantomOptions(spacing_mm=(8, 4, 4), liver_crop_mm=5, lesions=("cyst", "hcc"))
+STILL = SliceRecipe(area=(1, 1), aspect=(1, 1), rotation_degrees=0, perspective=0, flip=0, gain=0, shift=0)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(scope="module")
+def phantom() -> Phantom:
+    return generate(3, phases=(Phase.PORTAL_VENOUS,), options=COARSE)
+
+
+def toy(count: int, first_patient: int, seed: int) -> SliceSamples:
+    """Positive slices have a bright spot."""
+    labels = torch.arange(count) % 2
+    images = torch.randint(80, 120, (count, 1, 32, 32), generator=generator(seed))
+    images[:, :, 8:24, 8:24] += 100 * labels.view(-1, 1, 1, 1)
+    return SliceSamples(images.to(torch.uint8), labels, torch.arange(first_patient, first_patient + count))
+
+
+def test_the_defaults_are_the_papers() -> None:
+    recipe = SliceRecipe()
+    assert (recipe.learning_rate, recipe.momentum, recipe.batch, recipe.epochs) == (0.2, 0.9, 256, 120)
+    assert recipe.label_smoothing > 0
+    assert recipe.mixup > 0
+
+
+def test_the_rate_warms_up_and_falls_along_a_cosine() -> None:
+    rates = [SliceRecipe().rate(step, 10) for step in range(1200)]
+    assert rates[0] == pytest.approx(0.2 / 50)
+    assert rates[49] == pytest.approx(0.2)
+    assert rates[50 + 575] == pytest.approx(0.1, rel=1e-2)
+    assert rates[-1] == pytest.approx(0.2 * 0.5 * (1 + cos(pi * 1149 / 1150)))
+    assert rates[50:] == sorted(rates[50:], reverse=True)
+    assert SliceRecipe(batch=64).rate(49, 10) == pytest.approx(0.05)
+
+
+def test_nodulenet_keeps_all_slices_and_marks_those_with_a_lesion(phantom: Phantom) -> None:
+    samples = phantom_slices(phantom, "nodulenet", pixel_mm=4, size=64)
+    assert samples.images.shape[1:] == (1, 64, 64)
+    assert 0 < int(samples.labels.sum()) < len(samples)
+    shows = np.count_nonzero(phantom.lesion_mask(Phase.PORTAL_VENOUS), axis=(1, 2)) * 16 >= 12
+    assert abs(int(samples.labels.sum()) - int(shows.sum())) <= 2
+
+
+def test_hccnet_leaves_out_the_slices_without_hcc_of_a_patient_who_has_one(phantom: Phantom) -> None:
+    samples = phantom_slices(phantom, "hccnet", pixel_mm=4, size=64)
+    assert len(samples) > 0
+    assert samples.labels.all()
+    only_cysts = [lesion for lesion in phantom.truth.lesions if lesion.type != "hcc"]
+    other = replace(phantom, truth=phantom.truth.model_copy(update={"lesions": tuple(only_cysts)}))
+    negative = phantom_slices(other, "hccnet", pixel_mm=4, size=64)
+    assert len(negative) == len(phantom_slices(phantom, "nodulenet", pixel_mm=4, size=64))
+    assert not negative.labels.any()
+
+
+def test_nothing_is_trained_on_evaluation_seeds(phantom: Phantom) -> None:
+    kept = replace(phantom, truth=phantom.truth.model_copy(update={"seed": EVALUATION_SEEDS}))
+    with pytest.raises(ValueError, match="for evaluation only"):
+        phantom_slices(kept, "nodulenet")
+
+
+def test_without_amounts_augmentation_changes_nothing() -> None:
+    images = torch.rand(3, 1, 32, 40) * 2 - 1
+    assert torch.allclose(vary(images, STILL, generator()), images, atol=1e-5)
+
+
+def test_each_augmentation_does_what_it_is_called() -> None:
+    images = torch.rand(1, 1, 32, 32) * 2 - 1
+    flipped = vary(images, replace(STILL, flip=1.0), generator())
+    assert torch.allclose(flipped, images.flip(-1), atol=1e-5)
+    ramp = torch.linspace(-1, 1, 64).view(1, 1, 1, -1).expand(1, 1, 64, -1).contiguous()
+    cropped = vary(ramp, replace(STILL, area=(0.25, 0.25)), generator())
+    assert float(cropped.max() - cropped.min()) == pytest.approx(1, abs=0.05)  # half of the width
+    spot = torch.full((1, 1, 65, 65), -1.0)
+    spot[..., 10, 32] = 1
+    rotated = vary(spot, replace(STILL, rotation_degrees=40.0), generator(2))
+    y, x = divmod(int(rotated.argmax()), 65)
+    assert (y - 32) ** 2 + (x - 32) ** 2 == pytest.approx(22**2, rel=0.12)
+    assert x != 32
+    brighter = vary(images * 0, replace(STILL, shift=0.3), generator())
+    assert float(brighter.std()) == pytest.approx(0, abs=1e-6)
+    assert 0 < abs(float(brighter.mean())) <= 0.3
+    bent = vary(ramp, replace(STILL, perspective=0.3), generator())
+    assert not torch.allclose(bent[0, 0, 5], bent[0, 0, 60], atol=0.02)  # no longer parallel
+    everything = vary(images.expand(50, -1, -1, -1), SliceRecipe(), generator())
+    assert -1 <= float(everything.min()) <= float(everything.max()) <= 1
+    assert torch.isfinite(everything).all()
+
+
+def test_mixup_blends_images_and_targets_alike() -> None:
+    values = torch.tensor([0.0, 1.0] * 50)
+    images, target = mix(values.view(-1, 1, 1, 1), torch.stack([1 - values, values], 1), 0.4, generator())
+    assert torch.allclose(images.flatten(), target[:, 1], atol=1e-6)
+    assert torch.allclose(target.sum(dim=1), torch.ones(100))
+    assert ((images > 0.02) & (images < 0.98)).any()
+    same, _ = mix(values.view(-1, 1, 1, 1), torch.stack([1 - values, values], 1), 0.0, generator())
+    assert torch.equal(same.flatten(), values)
+
+
+def test_the_area_under_the_curve() -> None:
+    assert auroc(torch.tensor([0.1, 0.2, 0.8, 0.9]), torch.tensor([0, 0, 1, 1])) == 1.0
+    assert auroc(torch.tensor([0.5, 0.5, 0.5]), torch.tensor([0, 1, 0])) == 0.5
+    assert auroc(torch.tensor([0.3, 0.1, 0.2, 0.4]), torch.tensor([1, 0, 1, 0])) == 0.5
+
+
+def test_a_run_learns_and_goes_on_after_a_stop(tmp_path: Path) -> None:
+    recipe = SliceRecipe(batch=8, learning_rate=3.2, epochs=10, warmup_epochs=1, area=(0.8, 1.0))
+
+    def training() -> SliceTraining:
+        torch.manual_seed(0)
+        return SliceTraining(toy(32, 0, 1), toy(12, 100, 2), recipe, ResNet34(TINY))
+
+    weights, loop = training().run(tmp_path / "whole", say=lambda text: None)
+    assert loop.step == 40
+    assert loop.validations[-1]["AUROC"] > 0.95
+    training().run(tmp_path / "parts", steps=15, say=lambda text: None)
+    again, _ = training().run(tmp_path / "parts", say=lambda text: None)
+    assert all(torch.allclose(weights[key], again[key], atol=1e-6) for key in weights)
+
+
+def test_slices_of_one_kind_or_a_patient_on_both_sides_are_refused() -> None:
+    positive = SliceSamples(*(part[1::2] for part in vars(toy(8, 0, 1)).values()))
+    with pytest.raises(ValueError, match="all positive or all negative"):
+        SliceTraining(positive, toy(4, 100, 2), SliceRecipe(), ResNet34(TINY))
+    with pytest.raises(ValueError, match="Split by patient"):
+        SliceTraining(toy(8, 0, 1), toy(4, 7, 2), SliceRecipe(), ResNet34(TINY))
