@@ -78,6 +78,7 @@ class AnalysisProcess:
         self._on_progress = on_progress
         self._on_finished = on_finished
         self._process = None
+        self._ended = None  # keeps the last process alive: Qt must not lose it inside its own signal
         self._pending = b""
         self._errors = b""
         self._cancelled = False
@@ -143,7 +144,7 @@ class AnalysisProcess:
         self._read_errors()
         code = self._process.exitCode()
         crashed = self._process.exitStatus() != qt.QProcess.NormalExit
-        self._process = None
+        self._ended, self._process = self._process, None
         text = self._errors.decode("utf-8", "replace").strip()
         if text:
             log.info("The analysis wrote:\n%s", text)
