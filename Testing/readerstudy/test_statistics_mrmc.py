@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 from scipy import stats
 from van_dyke import van_dyke
 
+from LiverAILib.readerstudy.statistics.claims import ai_against_readers, mrmc_non_inferiority
 from LiverAILib.readerstudy.statistics.estimate import StatisticsError
 from LiverAILib.readerstudy.statistics.merits import Readings, auc_merits, decision_merits
 from LiverAILib.readerstudy.statistics.mrmc import (
-    ai_against_readers,
     arm_mean,
     components_of,
-    mrmc_non_inferiority,
     obuchowski_rockette,
 )
 from LiverAILib.readerstudy.statistics.roc import auc, compare_aucs
@@ -255,6 +254,9 @@ def test_refusals_in_words() -> None:
         replace(readings, arms=(), values=readings.values[:0])
     with pytest.raises(StatisticsError, match="no test"):
         obuchowski_rockette(auc_merits(replace(readings, values=readings.values[[0, 0]])))
+    table = auc_merits(readings)
+    with pytest.raises(StatisticsError, match="comes out negative"):
+        obuchowski_rockette(replace(table, covariance=-table.covariance))
 
 
 def test_six_readers_two_arms_three_hundred_cases_take_well_under_a_second() -> None:

@@ -16,7 +16,6 @@ from scipy import stats
 
 from LiverAILib.readerstudy.statistics.estimate import Array, Estimate, StatisticsError, TestResult, check_level
 from LiverAILib.readerstudy.statistics.merits import MeritTable
-from LiverAILib.readerstudy.statistics.paired import NonInferiority, check_margin
 from LiverAILib.readerstudy.statistics.proportions import clopper_pearson
 from LiverAILib.readerstudy.statistics.roc import PairedDifference, newcombe_auc_interval
 
@@ -157,6 +156,11 @@ def obuchowski_rockette(
     check_sampling(readers, sampling)
     parts = components_of(merits)
     scale, df = difference_scale(parts, arms, readers, sampling)
+    if parts.error < -TINY:
+        raise StatisticsError(
+            f"{merits.name}: the variance over cases comes out negative ({parts.error:.1g}). There are too few cases "
+            f"for this estimate ({merits.method}); use the jackknife, or more cases."
+        )
     if scale <= TINY:
         raise StatisticsError(
             f"{merits.name}: the variance of the difference of arms comes out as {scale:.1g}, not above 0, so there is "
@@ -245,7 +249,7 @@ def arm_mean(
     """
     readers = len(merits.readers)
     check_sampling(readers, sampling)
-    values, covariance = merits.values[merits.arms.index(arm)], _own(merits, arm)
+    values, covariance = merits.values[merits.arms.index(arm)], own_covariance(merits, arm)
     error = float(np.trace(covariance)) / readers
     shared = float(covariance.sum() - np.trace(covariance)) / (readers * (readers - 1)) if readers > 1 else 0.0
     spread = float(np.var(values, ddof=1)) if readers > 1 else 0.0
@@ -274,8 +278,8 @@ def arm_mean(
     )
 
 
-def _own(merits: MeritTable, arm: str) -> Array:
-    """Covariance (reader, reader) of one arm."""
+def own_covariance(merits: MeritTable, arm: str) -> Array:
+    """Covariance (reader, reader) of one arm. Raises StatisticsError for an arm that is not there."""
     if arm not in merits.arms:
         raise StatisticsError(f'"{arm}" is none of the arms {", ".join(merits.arms)}.')
     index = merits.arms.index(arm)
@@ -290,57 +294,3 @@ def _without_variance(merits: MeritTable, value: float, level: float) -> tuple[f
         return low, high, "Newcombe score interval of one reader (no variance)"
     low, high = clopper_pearson(round(value * merits.n), merits.n, level)
     return low, high, "Clopper-Pearson of one reader (no variance)"
-
-
-def mrmc_non_inferiority(
-    merits: MeritTable,
-    *,
-    first: str,
-    second: str,
-    margin: float,
-    alpha: float = 0.025,
-    sampling: Sampling = "random readers, random cases",
-) -> NonInferiority:
-    """`first` not worse than `second` by `margin` or more: one-sided t test with the model's variance."""
-    check_margin(margin, alpha)
-    found = obuchowski_rockette(merits, sampling, 1 - 2 * alpha).difference(first, second)
-    df = found.test.degrees_of_freedom[0]
-    error = (found.difference.high - found.difference.value) / t_quantile(1 - alpha, df)
-    statistic = (found.difference.value + margin) / error
-    p = float(stats.norm.sf(statistic) if df == inf else stats.t.sf(statistic, df))
-    return NonInferiority(
-        first=first,
-        second=second,
-        margin=margin,
-        alpha=alpha,
-        difference=found.difference,
-        test=TestResult(
-            name=f"{merits.name}, {first} worse than {second} by {margin:g}",
-            statistic=statistic,
-            p_value=p,
-            n=merits.n,
-            unit=merits.unit,
-            method=f"{found.test.method}, one-sided t",
-            degrees_of_freedom=(df,),
-        ),
-    )
-
-
-def ai_against_readers(
-    merits: MeritTable, *, ai: str, arm: str, sampling: Sampling = "random readers, random cases", level: float = 0.95
-) -> PairedDifference:
-    """The AI's figure minus the mean of the readers in one arm (Hillis' model of one row of differences).
-
-    merits: from `Readings.with_ai`, so that the arm `ai` is the same for every reader. For non-inferiority use
-    `mrmc_non_inferiority` with first=ai. Raises StatisticsError if the arm `ai` differs between readers.
-    """
-    for name in (ai, arm):
-        _own(merits, name)
-    one, two = merits.arms.index(ai), merits.arms.index(arm)
-    if np.ptp(merits.values[one]) > 1e-12:
-        raise StatisticsError(f'"{ai}" differs between readers: it is an arm of readings, not the AI alone.')
-    chosen = [one, two]
-    pair = replace(
-        merits, arms=(ai, arm), values=merits.values[chosen], covariance=merits.covariance[chosen][:, :, chosen]
-    )
-    return obuchowski_rockette(pair, sampling, level).difference(ai, arm)

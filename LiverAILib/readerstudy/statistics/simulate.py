@@ -143,7 +143,7 @@ def simulate_rejections(
     """How often the primary test rejects, on AUC and on accuracy at the midway threshold.
 
     Beside it stand two tests that are not used: pooled McNemar takes the readers' answers to one case for independent,
-    and the paired t test of readers' AUCs takes these cases for all there are. Both find differences that are not there.
+    and the paired t test of readers' AUCs takes these cases for all there are. Both find differences where none is.
     """
     counted = dict.fromkeys((PRIMARY, PRIMARY_ACCURACY, POOLED_MCNEMAR, PAIRED_T), 0)
     rng, refused = np.random.default_rng(seed), 0
