@@ -67,8 +67,25 @@ def _liversegnet(preset: str) -> nn.Module:
     return LiverSegNet(preset)
 
 
+def _lesion_classifier(preset: str) -> nn.Module:
+    from LiverAILib.networks.lesion_classifier import LesionClassifier
+
+    return LesionClassifier(preset)
+
+
+def _resnet34(preset: str) -> nn.Module:
+    from LiverAILib.networks.resnet34 import ResNet34
+
+    return ResNet34(preset)
+
+
 #: How each network that a bundle may name is built from its preset.
-NETWORKS: Mapping[str, Callable[[str], nn.Module]] = {"LiverSegNet": _liversegnet}
+NETWORKS: Mapping[str, Callable[[str], nn.Module]] = {
+    "LiverSegNet": _liversegnet,
+    "LesionClassifier": _lesion_classifier,
+    "NoduleNet": _resnet34,
+    "HCCNet": _resnet34,
+}
 
 
 @dataclass(frozen=True)

@@ -112,3 +112,15 @@ def share_inside(
     total = float(sums.sum())
     labels = np.flatnonzero(np.bincount(lesion_ids.ravel()))
     return {int(label): float(sums[label] / total) if total > 0 else 0.0 for label in labels if label}
+
+
+def peak_inside(saliency: npt.NDArray[np.floating], lesions: npt.NDArray[np.bool_]) -> bool | None:
+    """Whether the highest saliency of a slice (y, x) lies in a lesion; of several highest pixels one is enough. None
+    where there is no saliency, or all of it is equal. Raises ValueError if the shapes differ.
+    """
+    if saliency.shape != lesions.shape:
+        raise ValueError(f"Saliency {saliency.shape} and lesions {lesions.shape} are not on one grid.")
+    highest = saliency.max(initial=0)
+    if highest == saliency.min(initial=highest):
+        return None
+    return bool(lesions[saliency == highest].any())

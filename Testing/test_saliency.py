@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from LiverAILib.networks.resnet34 import ResNet34, ResNet34Preset
-from LiverAILib.saliency import combine, grad_cam, normalise, saliency_maps, share_inside, smoe_scale
+from LiverAILib.saliency import combine, grad_cam, normalise, peak_inside, saliency_maps, share_inside, smoe_scale
 
 TINY = ResNet34Preset((4, 4, 8, 8), (1, 1, 1, 1))
 
@@ -145,3 +145,17 @@ def test_the_share_inside_each_lesion() -> None:
     assert share_inside(saliency, ids * 0) == {}
     with pytest.raises(ValueError, match="not on one grid"):
         share_inside(saliency, ids[:1])
+
+
+def test_whether_the_highest_saliency_lies_in_a_lesion() -> None:
+    saliency = np.zeros((4, 5), np.float32)
+    saliency[1, 2], saliency[3, 3] = 0.9, 0.5
+    lesion = np.zeros((4, 5), bool)
+    lesion[3, 3] = True
+    assert peak_inside(saliency, lesion) is False
+    lesion[1, 2] = True
+    assert peak_inside(saliency, lesion) is True
+    assert peak_inside(saliency * 0, lesion) is None
+    assert peak_inside(saliency * 0 + 1, lesion) is None
+    with pytest.raises(ValueError, match="not on one grid"):
+        peak_inside(saliency, lesion[1:])

@@ -158,7 +158,7 @@ def plot_curves(path: Path, title: str, losses: list[float], validations: list[d
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axis = plt.subplots(figsize=(7, 4), dpi=120)
+    figure, axis = plt.subplots(figsize=(7, 4), dpi=120, layout="constrained")
     width = max(1, len(losses) // 100)
     smooth = np.convolve(losses, np.ones(width) / width, mode="valid")
     axis.plot(np.arange(len(smooth)) + width, smooth, color="0.5", label="training loss")
@@ -169,8 +169,6 @@ def plot_curves(path: Path, title: str, losses: list[float], validations: list[d
             if name != "step":
                 twin.plot([row["step"] for row in validations], [row[name] for row in validations], ".-", label=name)
         twin.set(ylabel="validation")
-        twin.legend(loc="center right")
-    axis.legend(loc="upper right")
-    figure.tight_layout()
+    figure.legend(loc="outside lower center", ncols=4)
     figure.savefig(path)
     plt.close(figure)
