@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,11 +93,14 @@ def phantom_figures(count: int, segmenter: Segmenter, say: Say) -> tuple[list[Fi
     return figures, results
 
 
-def sample_figures(samples: Path, work: Path, say: Say) -> list[Figure]:
-    """The two full-resolution DICOM samples through the command line: Dice, and for the large one time and memory."""
+def sample_figures(samples: Path, work: Path, say: Say, options: Sequence[str] = ()) -> list[Figure]:
+    """The two full-resolution DICOM samples through the command line: Dice, and for the large one time and memory.
+
+    options: of `liverai analyze`, such as --models.
+    """
     figures = []
     if (samples / "portal_dicom").is_dir():
-        cost = analyze_command([samples / "portal_dicom"], work / "portal")
+        cost = analyze_command([samples / "portal_dicom", *options], work / "portal")
         true = _nifti(samples / "portal_labels" / "liver.nii.gz") > 0
         on = "a full-resolution portal-venous CT (124 slices of 4 mm), from DICOM"
         value = dice(cost.run.segmentation()[0], true)
@@ -108,7 +111,7 @@ def sample_figures(samples: Path, work: Path, say: Say) -> list[Figure]:
             Figure("peak memory, GB", on, "1 run", cost.peak_gb, "<= 4"),
         ]
     if (samples / "plain_dicom").is_dir():
-        cost = analyze_command([samples / "plain_dicom"], work / "plain")
+        cost = analyze_command([samples / "plain_dicom", *options], work / "plain")
         names = json.loads((samples / "plain_labels" / "labels.json").read_text())
         code = next(int(key) for key, name in names.items() if name == "liver")
         true = _nifti(samples / "plain_labels" / "totalseg_labels.nii.gz") == code
@@ -125,8 +128,11 @@ def _nifti(path: Path) -> npt.NDArray[Any]:
     return np.asarray(sitk.GetArrayFromImage(sitk.ReadImage(str(path))))
 
 
-def cost_figures(work: Path, say: Say, *, large: bool = True) -> list[Figure]:
-    """Wall time and memory of a three-phase exam from DICOM, and memory of one with 300 slices a phase."""
+def cost_figures(work: Path, say: Say, options: Sequence[str] = (), *, large: bool = True) -> list[Figure]:
+    """Wall time and memory of a three-phase exam from DICOM, and memory of one with 300 slices a phase.
+
+    options: of `liverai analyze`, such as --models.
+    """
     from LiverAILib.phantom import EVALUATION_SEEDS, PhantomOptions, generate
     from LiverAILib.phantom.write import write_dicom
 
@@ -136,12 +142,12 @@ def cost_figures(work: Path, say: Say, *, large: bool = True) -> list[Figure]:
         exams.append(("3 x 512x512x300 at 1 mm", LARGE_SHAPE, LARGE_SPACING_MM))
     for number, (on, shape, spacing) in enumerate(exams):
         say(f"making the phantom exam of {on}")
-        options = PhantomOptions(shape=shape, spacing_mm=spacing, lesions=5)
-        phantom = generate(EVALUATION_SEEDS + 500 + number, phases=PHASES, options=options)
+        asked = PhantomOptions(shape=shape, spacing_mm=spacing, lesions=5)
+        phantom = generate(EVALUATION_SEEDS + 500 + number, phases=PHASES, options=asked)
         folder = work / f"exam_{number}"
         write_dicom(phantom, folder)
         del phantom
-        cost = analyze_command([folder], work / f"run_{number}")
+        cost = analyze_command([folder, *options], work / f"run_{number}")
         say(f"{on}: {cost.seconds:.1f} s, {cost.peak_gb:.2f} GB")
         if number == 0:
             figures.append(Figure("wall time, s", f"phantom exam, {on}, from DICOM", "1 run", cost.seconds, "<= 45"))
@@ -151,19 +157,30 @@ def cost_figures(work: Path, say: Say, *, large: bool = True) -> list[Figure]:
 
 
 def run_bench(
-    data: Path | None, out: Path, phantoms: int, segmenter: Segmenter, say: Say, *, large: bool
+    data: Path | None,
+    out: Path,
+    phantoms: int,
+    segmenter: Segmenter,
+    say: Say,
+    options: Sequence[str] = (),
+    *,
+    large: bool,
 ) -> list[Figure]:
-    """Measure everything that can be measured here; write `figures.md` and `cases.json` to `out`."""
+    """Measure everything that can be measured here; write `figures.md` and `cases.json` to `out`.
+
+    segmenter: for the cases that are analysed in this process. options: of `liverai analyze`, for those that go through
+    the command line; they have to mean the same network and device.
+    """
     out.mkdir(parents=True, exist_ok=True)
     figures: list[Figure] = []
     cases: list[CaseResult] = []
     with tempfile.TemporaryDirectory(prefix="liverai-bench-") as temporary:
         work = Path(temporary)
         if data is not None and (data / "samples").is_dir():
-            figures += sample_figures(data / "samples", work, say)
+            figures += sample_figures(data / "samples", work, say, options)
         else:
             say("no samples/ in the data folder: the figures on full-resolution CT are left out")
-        figures += cost_figures(work, say, large=large)
+        figures += cost_figures(work, say, options, large=large)
         if data is not None and (data / "portal_ct" / "train").is_dir():
             more, results = held_out_figures(data / "portal_ct" / "train", segmenter, say)
             figures += more

@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    figures = run_bench(args.data, args.output, args.phantoms, segmenter, say, large=not args.no_large)
+    options = ["--device", args.device] + (["--models", str(args.models)] if args.models else [])
+    figures = run_bench(args.data, args.output, args.phantoms, segmenter, say, options, large=not args.no_large)
     print(table(figures), end="")
     return 0

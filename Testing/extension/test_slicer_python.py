@@ -33,7 +33,7 @@ def test_an_analysis_needs_nothing_else(tmp_path: Path) -> None:
     write_bundle(tmp_path / "models" / "liversegnet", LiverSegNet("compact").state_dict(), PACKAGE)
     sitk.WriteImage(array_to_sitk(anatomy("portal"), toy_affine()), tmp_path / "portal.nrrd")
     command = ["analyze", "--portal-venous", tmp_path / "portal.nrrd", "-o", tmp_path / "run"]
-    options = ["--models", tmp_path / "models", "--progress", "json", "--verbose"]
+    options = ["--models", tmp_path / "models", "--progress", "json", "--threads", "1", "--verbose"]
     whole = [sys.executable, "-c", AS_IN_SLICER, *map(str, command + options)]
     done = subprocess.run(whole, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
