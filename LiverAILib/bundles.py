@@ -1,9 +1,8 @@
 """Model packages: find, verify, build the network, load the weights; and write a new package.
 
-A package is a MONAI bundle folder: `configs/metadata.json` and `models/model.safetensors`. The metadata carries
-MONAI's keys and a
-`liverai` part that this program needs. Weights are safetensors only, never pickle, and load only if their SHA-256 is
-the stated one.
+A package is a MONAI bundle folder: `configs/metadata.json` and `models/model.safetensors`. The metadata carries MONAI's
+keys and those that this program needs (`Metadata`). Weights are safetensors only, never pickle, and load only if their
+SHA-256 is the stated one.
 """
 
 from __future__ import annotations

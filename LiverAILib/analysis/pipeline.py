@@ -12,20 +12,17 @@ import numpy as np
 import numpy.typing as npt
 
 from LiverAILib import __version__
+from LiverAILib.analysis import lesions
 from LiverAILib.analysis.axes import canonical_axes, to_canonical
 from LiverAILib.analysis.progress import Progress, silent
 from LiverAILib.findings import Findings, PhaseFacts
 from LiverAILib.study import Phase, Study, Volume
 
 if TYPE_CHECKING:
-    from LiverAILib.analysis.lesions import MeasuredLesions
     from LiverAILib.analysis.segment import Segmentation, Segmenter
 
 #: Each stage's expected share of the time, for the progress display.
 WEIGHTS = {"import": 12.0, "model": 8.0, "segment": 62.0, "lesions": 8.0, "write": 10.0}
-
-#: Liver voxels with at least this lesion probability are left out of a phase's mean liver HU.
-LESION_THRESHOLD = 0.5
 
 #: The lesion probability is kept in steps of one over this: noise in its last digits would only fill the disk.
 PROBABILITY_STEPS = 1024
@@ -38,7 +35,7 @@ EDGE_CM2 = 2.0
 class LesionFinder(Protocol):
     """What `analysis.lesions.find_lesions` does."""
 
-    def __call__(self, study: Study, segmentations: Mapping[Phase, Segmentation]) -> MeasuredLesions: ...
+    def __call__(self, study: Study, segmentations: Mapping[Phase, Segmentation]) -> lesions.MeasuredLesions: ...
 
 
 @dataclass(frozen=True)
@@ -75,10 +72,8 @@ def analyze(
     progress = progress or silent()
     used = {**segmenter.parameters, **(parameters or {})}
     if lesion_finder is None:
-        from LiverAILib.analysis.lesions import PARAMETERS, find_lesions
-
-        lesion_finder = find_lesions
-        used |= PARAMETERS
+        lesion_finder = lesions.find_lesions
+        used |= lesions.PARAMETERS
     reference = study.reference_phase
     segmentations: dict[Phase, Segmentation] = {}
     facts: dict[Phase, PhaseFacts] = {}
@@ -132,7 +127,7 @@ def missing_phase_warnings(study: Study) -> list[str]:
 
 def _phase_facts(phase: Phase, volume: Volume, segmentation: Segmentation) -> PhaseFacts:
     confidence, reason = _phase_opinion(phase, volume)
-    normal = volume.array[segmentation.liver & (segmentation.lesion_probability < LESION_THRESHOLD)]
+    normal = volume.array[segmentation.liver & (segmentation.lesion_probability < lesions.THRESHOLD)]
     z, y, x = volume.array.shape
     return PhaseFacts(
         source=volume.source.label,
