@@ -225,6 +225,10 @@ class LiverAIWidget(ScriptedLoadableModuleWidget):
         self.table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
         self.table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
         self.table.setMinimumHeight(120)
+        self.table.setToolTip(
+            "Click on a row to go there. Prob.: how sure the network is, on average, that this is a lesion; "
+            "it says nothing of malignancy."
+        )
         self.table.verticalHeader().setVisible(False)
         self.table.cellClicked.connect(lambda row, *_: self.jumpTo(row))
         self.resultLayout.addWidget(self.table)
