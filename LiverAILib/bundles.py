@@ -59,6 +59,12 @@ class Metadata(BaseModel):
     results: list[dict[str, Any]]
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
+    @property
+    def patients_seen(self) -> list[str]:
+        """The patients of the training and validation sides, as `liverai train` states them; none if it does not."""
+        sides = ((self.model_extra or {}).get("training") or {}).get("patients") or {}
+        return [str(patient) for side in ("train", "validation") for patient in sides.get(side, ())]
+
 
 def _liversegnet(preset: str) -> nn.Module:
     from LiverAILib.networks.liversegnet import LiverSegNet

@@ -42,6 +42,13 @@ def test_findings_can_name_the_model(models: Path) -> None:
     assert (model.name, model.version, len(model.sha256)) == ("liversegnet", "0.0.1", 64)
 
 
+def test_a_package_says_which_patients_its_network_has_seen(tmp_path: Path, network: LiverSegNet) -> None:
+    sides = {"train": ["p1", "p2"], "validation": ["p3"], "test": ["p4"]}
+    bundle = write_bundle(tmp_path / "a", network.state_dict(), PACKAGE | {"training": {"patients": sides}})
+    assert bundle.metadata.patients_seen == ["p1", "p2", "p3"]
+    assert write_bundle(tmp_path / "b", network.state_dict(), PACKAGE).metadata.patients_seen == []
+
+
 def test_monai_finds_its_keys(models: Path) -> None:
     metadata = json.loads((models / "liversegnet" / METADATA).read_text())
     assert {"version", "monai_version", "pytorch_version", "numpy_version"} <= metadata.keys()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from LiverAILib.analysis.segment import Segmenter
+from LiverAILib.errors import StudyError
 from LiverAILib.evaluation.cost import analyze_command
 from LiverAILib.evaluation.overlap import dice
 from LiverAILib.evaluation.segmentation import CaseResult, evaluate_cases, evaluate_phantoms, summarise
@@ -54,11 +55,22 @@ class Figure:
         return self.value >= float(bound) if sign == ">=" else self.value <= float(bound)
 
 
-def held_out_figures(folder: Path, segmenter: Segmenter, say: Say) -> tuple[list[Figure], list[CaseResult]]:
-    """Liver Dice, recall of lesions >= 1 ml and false positives on the patients held out of training."""
+def held_out_figures(
+    folder: Path, segmenter: Segmenter, say: Say, trained_on: Collection[str] = ()
+) -> tuple[list[Figure], list[CaseResult]]:
+    """Liver Dice, recall of lesions >= 1 ml and false positives on the patients held out of training.
+
+    trained_on: the patients that the network has seen. Raises StudyError if one of them was drawn for the test.
+    """
     from LiverAILib.training.cases import find_cases, split_cases
 
-    results = evaluate_cases(split_cases(find_cases(folder)).test, segmenter, say)
+    cases = split_cases(find_cases(folder)).test
+    if seen := {case.patient for case in cases} & set(trained_on):
+        raise StudyError(
+            f"The network was trained on {', '.join(sorted(seen))} of {folder}: a figure on them would say nothing. "
+            "Give the folder that it was trained on, unchanged, or one of other patients."
+        )
+    results = evaluate_cases(cases, segmenter, say)
     total = summarise(results)
     on = "held-out patients, real portal-venous CT"
     n = f"{total.patients} patients"
@@ -163,13 +175,14 @@ def run_bench(
     segmenter: Segmenter,
     say: Say,
     options: Sequence[str] = (),
+    trained_on: Collection[str] = (),
     *,
     large: bool,
 ) -> list[Figure]:
     """Measure everything that can be measured here; write `figures.md` and `cases.json` to `out`.
 
     segmenter: for the cases that are analysed in this process. options: of `liverai analyze`, for those that go through
-    the command line; they have to mean the same network and device.
+    the command line; they have to mean the same network and device. trained_on: see `held_out_figures`.
     """
     out.mkdir(parents=True, exist_ok=True)
     figures: list[Figure] = []
@@ -182,7 +195,7 @@ def run_bench(
             say("no samples/ in the data folder: the figures on full-resolution CT are left out")
         figures += cost_figures(work, say, options, large=large)
         if data is not None and (data / "portal_ct" / "train").is_dir():
-            more, results = held_out_figures(data / "portal_ct" / "train", segmenter, say)
+            more, results = held_out_figures(data / "portal_ct" / "train", segmenter, say, trained_on)
             figures += more
             cases += results
         else:

@@ -34,17 +34,21 @@ def add_parser(subparsers: Any, name: str = "evaluate", **options: Any) -> argpa
 def run(args: argparse.Namespace) -> int:
     """Measure and print the table."""
     from LiverAILib.analysis.segment import load_segmenter
+    from LiverAILib.bundles import find_bundle
     from LiverAILib.errors import StudyError
     from LiverAILib.evaluation.bench import run_bench, table
 
     if args.data is not None and not args.data.is_dir():
         raise StudyError(f"{args.data} is not a folder. Name the folder of real CT, or leave --data out.")
     segmenter = load_segmenter(args.models, args.device)
+    trained_on = find_bundle("liversegnet", args.models).metadata.patients_seen
 
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
     options = ["--device", args.device] + (["--models", str(args.models)] if args.models else [])
-    figures = run_bench(args.data, args.output, args.phantoms, segmenter, say, options, large=not args.no_large)
+    figures = run_bench(
+        args.data, args.output, args.phantoms, segmenter, say, options, trained_on, large=not args.no_large
+    )
     print(table(figures), end="")
     return 0

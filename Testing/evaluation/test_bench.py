@@ -14,7 +14,7 @@ from liverai_fakes import PACKAGE, toy_affine
 
 from LiverAILib.analysis.segment import Segmentation
 from LiverAILib.bundles import write_bundle
-from LiverAILib.errors import LiverAIError
+from LiverAILib.errors import LiverAIError, StudyError
 from LiverAILib.evaluation.bench import Figure, held_out_figures, table
 from LiverAILib.evaluation.cost import analyze_command
 from LiverAILib.evaluation.overlap import LesionMatch
@@ -22,6 +22,7 @@ from LiverAILib.evaluation.segmentation import CaseResult, summarise
 from LiverAILib.findings import Model
 from LiverAILib.networks.liversegnet import LiverSegNet
 from LiverAILib.study import Phase, Volume, array_to_sitk
+from LiverAILib.training.cases import find_cases, split_cases
 
 
 def silent(_: str) -> None:
@@ -63,6 +64,14 @@ def test_held_out_patients_give_dice_recall_and_false_positives(tmp_path: Path) 
     assert values["recall, lesions >= 1 ml"] == pytest.approx(np.mean(seen))
     assert values["false positives a case"] == 0
     assert cases[0].row()["phase"] == "portal_venous"
+
+
+def test_a_patient_of_the_training_is_never_counted_as_held_out(tmp_path: Path) -> None:
+    for number in range(12):
+        write_case(tmp_path, number)
+    patient = split_cases(find_cases(tmp_path)).test[0].patient
+    with pytest.raises(StudyError, match=f"was trained on {patient} of"):
+        held_out_figures(tmp_path, Bright(), silent, trained_on=[patient, "another"])
 
 
 def result(name: str, patient: str, dice: float) -> CaseResult:
