@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -84,21 +85,29 @@ class Training:
         chooser = np.random.default_rng([recipe.seed, self.step])
         started = time.monotonic() - self.minutes * 60
         saved = validated = self.minutes
-        while self.progress < 1:
-            if self.step % 50 == 0 and (found := len(list(self.work.glob("pool/phantom_*.npz")))) > len(pool):
-                pool = load_pool(self.work / "pool", recipe.in_plane_mm)
-                sources[1:] = [PatchSource(pool, recipe.patches, recipe.seed + 1 + self.step)]
-                self.say(f"{found} phantom volumes")
+
+        def draw() -> tuple[Tensor, Tensor]:
             shares = chooser.random(recipe.batch) < recipe.phantom_share
-            draws = [sources[-1 if phantom else 0].draw() for phantom in shares]
-            self._train_step(torch.stack([d[0] for d in draws]), torch.stack([d[1] for d in draws]))
-            self.minutes = (time.monotonic() - started) / 60
-            if self.minutes - validated > recipe.validate_minutes:
-                validated = self.minutes
-                self.validate()
-            if self.minutes - saved > recipe.checkpoint_minutes:
-                saved = self.minutes
-                self.save()
+            patches = [sources[-1 if phantom else 0].draw() for phantom in shares]
+            return torch.stack([image for image, _ in patches]), torch.stack([target for _, target in patches])
+
+        with ThreadPoolExecutor(1) as drawer:  # the next batch is drawn while this one is learnt
+            coming = drawer.submit(draw)
+            while self.progress < 1:
+                images, targets = coming.result()
+                if self.step % 50 == 0 and (found := len(list(self.work.glob("pool/phantom_*.npz")))) > len(pool):
+                    pool = load_pool(self.work / "pool", recipe.in_plane_mm)
+                    sources[1:] = [PatchSource(pool, recipe.patches, recipe.seed + 1 + self.step)]
+                    self.say(f"{found} phantom volumes")
+                coming = drawer.submit(draw)
+                self._train_step(images, targets)
+                self.minutes = (time.monotonic() - started) / 60
+                if self.minutes - validated > recipe.validate_minutes:
+                    validated = self.minutes
+                    self.validate()
+                if self.minutes - saved > recipe.checkpoint_minutes:
+                    saved = self.minutes
+                    self.save()
         self.validate()
         self.save()
         return self.average

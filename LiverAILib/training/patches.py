@@ -19,9 +19,13 @@ from LiverAILib.training.looks import contrast_look
 class PatchOptions:
     """How patches are drawn. Probabilities are per patch; the paper names affine change, cropping and salt-and-pepper
     noise.
+
+    towards_middle: how far the patch is moved in plane from the chosen voxel to the middle of the volume. Patches
+    nearly as large as the body teach the network where the liver lies; whole slices are what it is given later.
     """
 
-    size: tuple[int, int, int] = (24, 160, 160)
+    size: tuple[int, int, int] = (24, 224, 288)
+    towards_middle: float = 0.7
     at_lesion: float = 0.45
     at_liver: float = 0.40
     other_look: float = 0.5
@@ -85,13 +89,12 @@ class PatchSource:
             centre = liver[self._integer(len(liver))].float()
         else:
             centre = torch.tensor([self._random(0, s) for s in case.image.shape])
-        centre = centre + torch.tensor(
-            [
-                self._random(-0.35, 0.35) * depth * group,
-                self._random(-0.3, 0.3) * height,
-                self._random(-0.3, 0.3) * width,
-            ]
-        )
+        middle = torch.tensor(case.image.shape) / 2
+        middle[0] = centre[0]
+        free = 1 - self.options.towards_middle
+        jitter = torch.tensor([0.35 * depth * group, 0.3 * free * height, 0.3 * free * width])
+        wander = torch.tensor([self._random(-1, 1) for _ in range(3)])
+        centre = middle + (centre - middle) * free + wander * jitter
         scale = self._random(*self.options.scale)
         hu, codes = self._cut(case, centre, group, scale)
         if case.looks and self._random() < self.options.other_look:
