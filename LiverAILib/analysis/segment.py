@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ from LiverAILib.errors import BundleError
 from LiverAILib.findings import Model
 from LiverAILib.study import Volume
 
-CHUNK = 40  # slices in one pass of the network
+CHUNK = 64  # at most so many slices in one pass of the network
 OVERLAP = 8
 LIVER_THRESHOLD = 0.5
 
@@ -63,15 +63,16 @@ def predict(
     The image is worked on in overlapping groups of slices, blended linearly where they overlap.
     """
     depth, height, width = image.shape
-    wanted = [
-        max(-(-size // step) * step, least)
-        for size, step, least in zip(image.shape, network.multiple, network.least, strict=True)  # type: ignore[arg-type]
-    ]
-    chunk = min(CHUNK, wanted[0])
+    steps = cast("tuple[int, int, int]", network.multiple)
+    least = cast("tuple[int, int, int]", network.least)
+    count = max(1, -(-(depth - OVERLAP) // (CHUNK - OVERLAP)))  # as many passes as needed, of one length
+    length = -(-(depth + (count - 1) * OVERLAP) // count)
+    sizes = (length, height, width)
+    chunk, rows, columns = (max(-(-n // k) * k, m) for n, k, m in zip(sizes, steps, least, strict=True))
     padded_depth = max(depth, chunk)
-    pad = (0, wanted[2] - width, 0, wanted[1] - height, 0, padded_depth - depth)
+    pad = (0, columns - width, 0, rows - height, 0, padded_depth - depth)
     padded = F.pad(image[None], pad, value=-1.0)[0]
-    starts = [*range(0, padded_depth - chunk, CHUNK - OVERLAP), padded_depth - chunk]
+    starts = [(padded_depth - chunk) * number // max(count - 1, 1) for number in range(count)]
     total = torch.zeros((2, padded_depth, height, width))
     weights = torch.zeros(padded_depth, 1, 1)
     ramp = torch.arange(1, chunk + 1).minimum(torch.arange(chunk, 0, -1)).clamp(max=OVERLAP).float().view(-1, 1, 1)
