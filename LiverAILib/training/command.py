@@ -27,6 +27,9 @@ def add_parser(subparsers: Any, name: str = "train", **options: Any) -> argparse
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="labelled cases")
     parser.add_argument("--work", type=Path, metavar="DIR", help=f"checkpoints (default: {DEFAULT_WORK}/NETWORK)")
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="where to write the model package NETWORK/")
+    parser.add_argument(
+        "--start-from", type=Path, metavar="MODELS", help="begin with the package NETWORK/ in this folder"
+    )
     parser.add_argument("--preset", choices=("compact", "paper"), default="compact")
     parser.add_argument("--phantoms", type=int, default=40, metavar="N", help="synthetic exams to add (default: 40)")
     budget = parser.add_argument_group("recipe (defaults: the paper's)")
@@ -50,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
         raise StudyError("A model package must say what it was trained on: give --trained-on and --data-licence.")
     if not args.data.is_dir():
         raise StudyError(f"{args.data} is not a folder. Name the folder of labelled cases.")
+    from LiverAILib.bundles import find_bundle
     from LiverAILib.training.cases import find_cases, split_cases
     from LiverAILib.training.liversegnet import Recipe, Training, write_package
     from LiverAILib.training.phantoms import make_pool
@@ -70,7 +74,15 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.phantoms:
         make_pool(work / "pool", args.phantoms, recipe.in_plane_mm, say=say)
-    training = Training(split, work, recipe, say)
+    start = None
+    if args.start_from:
+        bundle = find_bundle(args.network, args.start_from)
+        if bundle.metadata.preset != args.preset:
+            raise StudyError(f"The package in {args.start_from} is of preset {bundle.metadata.preset}: say --preset.")
+        if seen := sorted({case.patient for case in split.test} & set(bundle.metadata.patients_seen)):
+            raise StudyError(f"That package was trained on {', '.join(seen)}, held out here: use its --split-seed.")
+        start = bundle.load().state_dict()
+    training = Training(split, work, recipe, say, start)
     training.run()
     if args.output:
         bundle = write_package(training, args.output / "liversegnet", args.trained_on, args.data_licence, args.version)

@@ -10,7 +10,7 @@ weights is what is exported, and a budget in minutes may stand in for one in ste
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -57,7 +57,15 @@ class Recipe:
 class Training:
     """One training run in a work folder; `run` goes on from the last checkpoint if there is one."""
 
-    def __init__(self, split: Split, work: Path, recipe: Recipe, say: Callable[[str], None] = print) -> None:
+    def __init__(
+        self,
+        split: Split,
+        work: Path,
+        recipe: Recipe,
+        say: Callable[[str], None] = print,
+        start: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """start: weights to begin with, e.g. of a shipped package, if the work folder holds no checkpoint."""
         self.split = split
         self.work = work
         self.recipe = recipe
@@ -65,6 +73,8 @@ class Training:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(recipe.seed)
         self.network = LiverSegNet(recipe.preset).to(self.device)
+        if start is not None:
+            self.network.load_state_dict(start)
         self.average = {key: value.clone() for key, value in self.network.state_dict().items()}
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=recipe.weight_decay

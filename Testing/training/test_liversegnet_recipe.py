@@ -95,3 +95,11 @@ def test_the_recipe_defaults_are_the_papers() -> None:
     recipe = Recipe()
     assert (recipe.learning_rate, recipe.weight_decay, recipe.batch) == (0.005, 0.05, 4)
     assert liversegnet.__doc__ is not None
+
+
+def test_a_training_may_begin_with_given_weights(split: Split, tmp_path: Path) -> None:
+    first = Training(split, tmp_path / "a", RECIPE, say=lambda _: None)
+    first.run()
+    second = Training(split, tmp_path / "b", RECIPE, say=lambda _: None, start=first.average)
+    for key, value in first.average.items():
+        assert torch.equal(second.average[key], value)
