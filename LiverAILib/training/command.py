@@ -20,7 +20,7 @@ def add_parser(subparsers: Any, name: str = "train", **options: Any) -> argparse
         description="Train a network and write its model package.\n\n"
         "The data folder holds NAME_ct.nii.gz (HU) and NAME_label.nii.gz (1 liver, 2 lesion) for each case,\n"
         "optionally NAME_organs.nii.gz, and cases.json with each case's patient. Patients are split by --split-seed;\n"
-        "test patients are never read. A stopped training goes on where it was.",
+        "test patients are never trained on. A stopped training goes on where it was.",
         **options,
     )
     parser.add_argument("network", choices=("liversegnet",))
