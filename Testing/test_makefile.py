@@ -1,5 +1,6 @@
 """What `make` would run, asked with `make --dry-run`."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,8 +13,10 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 
 def dry_run(*arguments: str) -> str:
     """The last command of the dry run."""
-    command = ["make", "--dry-run", "--old-file=.venv/installed", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    command = ["make", "--dry-run", "--no-print-directory", "--old-file=.venv/installed", *arguments]
+    outer = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES"}  # this may itself run under make
+    environment = {key: value for key, value in os.environ.items() if key not in outer}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment)
     return done.stdout.strip().splitlines()[-1].strip()
 
 

@@ -84,6 +84,7 @@ def save_scene(scene: Any, path: Path) -> Path:
     """
     if path.suffix != ".mrb":
         raise OutputError(f'A scene is saved as .mrb, not as "{path.name}". Choose another name.')
+    path = path.absolute()  # WriteToMRB refuses relative ones
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".scene-") as folder:

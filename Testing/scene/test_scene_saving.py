@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,13 @@ def test_saving_and_reading_leave_the_working_folder_alone(scene: Any, run: Run,
     assert Path.cwd() == before
     read_scene(new_scene(), path)
     assert Path.cwd() == before
+
+
+def test_a_scene_is_saved_under_a_relative_path(scene: Any, tmp_path: Path) -> None:
+    relative = Path(os.path.relpath(tmp_path)) / "case.mrb"
+    assert not relative.is_absolute()
+    save_scene(scene, relative)
+    assert (tmp_path / "case.mrb").is_file()
 
 
 def test_a_scene_is_saved_only_as_mrb(scene: Any, tmp_path: Path) -> None:
