@@ -13,6 +13,7 @@ import numpy.typing as npt
 from LiverAILib.analysis.lesions import find_lesions
 from LiverAILib.analysis.segment import Segmenter
 from LiverAILib.evaluation.overlap import LesionMatch, dice, label_regions, match_lesions
+from LiverAILib.readerstudy.statistics.proportions import clopper_pearson
 from LiverAILib.study import Phase, Study, Volume
 
 LARGE_LESION_ML = 1.0
@@ -99,19 +100,9 @@ def summarise(results: Sequence[CaseResult]) -> Summary:
         worst_liver_dice=min(result.liver_dice for result in results),
         large_lesions=total,
         large_lesions_found=found,
-        recall_interval=clopper_pearson(found, total),
+        recall_interval=clopper_pearson(found, total) if total else (math.nan, math.nan),
         false_positives_per_case=float(np.mean([len(result.lesions.false_positive_ml) for result in results])),
     )
-
-
-def clopper_pearson(successes: int, total: int, level: float = 0.95) -> tuple[float, float]:
-    """The exact interval of a proportion; (nan, nan) if there is nothing to count."""
-    from scipy import stats
-
-    if total == 0:
-        return math.nan, math.nan
-    interval = stats.binomtest(successes, total).proportion_ci(level, "exact")
-    return float(interval.low), float(interval.high)
 
 
 def evaluate_phantoms(

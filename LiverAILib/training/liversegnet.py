@@ -27,6 +27,7 @@ from LiverAILib.networks.liversegnet import LiverSegNet
 from LiverAILib.study import Phase
 from LiverAILib.training.cases import CaseFiles, Split, TrainingCase, training_case
 from LiverAILib.training.checkpoint import load_checkpoint, save_checkpoint
+from LiverAILib.training.loop import plot_curves
 from LiverAILib.training.losses import segmentation_loss
 from LiverAILib.training.patches import PatchOptions, PatchSource
 from LiverAILib.training.phantoms import load_pool
@@ -186,7 +187,8 @@ class Training:
             "recipe": asdict(self.recipe),
         }
         save_checkpoint(self.work, self.network, self.average, self.optimizer, meta)
-        plot_curves(self.work / "curves.png", self.losses, self.validations)
+        rows = [{"step": r["step"], "liver Dice": r["liver"], "lesion Dice": r["lesion"]} for r in self.validations]
+        plot_curves(self.work / "curves.png", "LiverSegNet", self.losses, rows)
 
     def _resume(self) -> None:
         meta = load_checkpoint(self.work, self.network, self.average, self.optimizer)
@@ -206,31 +208,6 @@ def validation_dice(
     maps = grid.back(clean(predict(network, image, device))) > 0.5
     label = files.labels()
     return dice(maps[0], label >= 1), dice(maps[1] & maps[0], label == 2)
-
-
-def plot_curves(path: Path, losses: list[float], validations: list[dict[str, float]]) -> None:
-    """A picture of loss and validation Dice over steps."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axis = plt.subplots(figsize=(7, 4), dpi=120)
-    width = max(1, len(losses) // 200)
-    smooth = np.convolve(losses, np.ones(width) / width, mode="valid")
-    axis.plot(np.arange(len(smooth)) + width, smooth, color="0.5", label="training loss")
-    axis.set(xlabel="step", ylabel="loss", title="LiverSegNet")
-    if validations:
-        twin = axis.twinx()
-        steps = [row["step"] for row in validations]
-        twin.plot(steps, [row["liver"] for row in validations], "g.-", label="liver Dice")
-        twin.plot(steps, [row["lesion"] for row in validations], "r.-", label="lesion Dice")
-        twin.set(ylim=(0, 1), ylabel="Dice, validation")
-        twin.legend(loc="lower right")
-    axis.legend(loc="upper right")
-    figure.tight_layout()
-    figure.savefig(path)
-    plt.close(figure)
 
 
 def write_package(training: Training, folder: Path, trained_on: str, data_licence: str, version: str) -> Bundle:
@@ -255,7 +232,16 @@ def write_package(training: Training, folder: Path, trained_on: str, data_licenc
         },
         "trained_on": trained_on,
         "data_licence": data_licence,
-        "results": training.validations[-1:],
+        "results": [
+            {
+                "what": f"{what} Dice, mean",
+                "on": "validation patients",
+                "n": len(training.split.validation),
+                "value": value,
+            }
+            for what in ("liver", "lesion")
+            for value in [round(row[what], 4) for row in training.validations[-1:]]
+        ],
         "training": {
             "recipe": asdict(recipe),
             "steps": training.step,

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from LiverAILib.evaluation.overlap import dice, label_regions, match_lesions
-from LiverAILib.evaluation.segmentation import clopper_pearson
+from LiverAILib.evaluation.segmentation import CaseResult, summarise
+from LiverAILib.study import Phase
 
 
 def blank() -> np.ndarray:
@@ -64,6 +65,10 @@ def test_regions_that_touch_at_a_corner_are_one() -> None:
     assert label_regions(mask).max() == 2
 
 
-def test_the_exact_interval_is_the_published_one() -> None:
-    assert clopper_pearson(8, 10) == pytest.approx((0.4439, 0.9748), abs=1e-4)
-    assert np.isnan(clopper_pearson(0, 0)).all()
+def test_the_summary_has_the_exact_interval_of_recall_and_none_without_lesions() -> None:
+    match = match_lesions(blank(), blank(), 0.01)
+    some = type(match)((2.0,) * 10, (True,) * 8 + (False,) * 2, ())
+    result = CaseResult("a", "p", Phase.PORTAL_VENOUS, 0.9, 0.5, some)
+    assert summarise([result]).recall_interval == pytest.approx((0.4439, 0.9748), abs=1e-4)
+    empty = CaseResult("b", "q", Phase.PORTAL_VENOUS, 0.9, 1.0, match)
+    assert np.isnan(summarise([empty]).recall_interval).all()
