@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from pydantic import BaseModel, ConfigDict, Field
 
+from LiverAILib.lesion_types import LesionType
 from LiverAILib.study import Phase
 
-#: Raised when a field changes its meaning or goes; files of a newer schema are refused.
-SCHEMA_VERSION = 1
+#: Raised when fields come, go or change their meaning; files of a newer schema are refused, older ones are read.
+SCHEMA_VERSION = 2
 
 Vector = tuple[float, float, float]
 
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Verdict(StrEnum):
+    """What is said of a lesion."""
+
+    BENIGN = "benign"
+    INDETERMINATE = "indeterminate"
+    MALIGNANT = "malignant"
+
+
+class Triage(StrEnum):
+    """What is said of a patient."""
+
+    LOW = "low"
+    HIGH = "high"
 
 
 class PhaseFacts(_Record):
@@ -41,6 +59,64 @@ class Lesion(_Record):
     perpendicular_mm: float = Field(description="longest at right angles to it in the same slice")
     probability: float = Field(description="mean lesion probability over its voxels")
     mean_hu: dict[Phase, float] = Field(description="per phase; a phase that does not cover the lesion is absent")
+    found_in: list[Phase] = Field(default=[], description="phases in which the detector found it; empty without one")
+    approximate_in: list[Phase] = Field(default=[], description="phases in which its outline is a guess")
+    type_probabilities: dict[LesionType, float] | None = Field(
+        default=None, description="calibrated, of all seven types; None if it was not classified"
+    )
+    verdict: Verdict | None = Field(default=None, description="None without a classifier")
+    saliency_share: dict[Phase, float] = Field(
+        default={},
+        description='the "quantified pixel" figure: share of the phase\'s saliency in the liver that lies in it',
+    )
+
+    @property
+    def likeliest_type(self) -> LesionType | None:
+        """The type with the highest probability; the paper's order decides a tie."""
+        if self.type_probabilities is None:
+            return None
+        return max(LesionType, key=self.type_probabilities.__getitem__)
+
+    @property
+    def malignancy(self) -> float | None:
+        """The probability that it is HCC, ICC or metastasis."""
+        if self.type_probabilities is None:
+            return None
+        return min(sum(self.type_probabilities[kind] for kind in LesionType if kind.malignant), 1.0)
+
+
+class SliceScores(_Record):
+    """NoduleNet's and HCCNet's probabilities of one phase's axial slices that show liver, feet to head.
+
+    nodule and hcc are empty where that network is missing; else one value a slice.
+    """
+
+    slices: list[tuple[int, int]] = Field(
+        description="first slice, and one past the last, that the score is of, along the volume's axial axis"
+    )
+    nodule: list[float]
+    hcc: list[float]
+
+
+class Reading(_Record):
+    """What is said of the patient. Research use, no diagnosis."""
+
+    triage: Triage
+    reason: str = Field(description="of the triage, in words")
+    worst: str | None = Field(description="id of the lesion that decides; None without one")
+    verdict: Verdict | None = Field(description="of that lesion")
+    malignancy: float | None = Field(description="of that lesion, 0 without a lesion, None if unknown")
+    malignant: bool | None = Field(description="the two-way call, None if unknown")
+
+
+class HCCRisk(_Record):
+    """The HCC risk score of HCCNet from all liver slices of all phases."""
+
+    printed: float = Field(description="as the paper prints it, divided by the number of images")
+    unscaled: float = Field(description="without that division; compare patients by this one")
+    images: int
+    threshold: float | None = Field(description="of the unscaled score, from the model package; None if it has none")
+    hcc: bool | None = Field(description="unscaled >= threshold; None without a threshold")
 
 
 class Model(_Record):
@@ -66,3 +142,6 @@ class Findings(_Record):
     clinical: dict[str, float | str | bool | None]
     liver_ml: float
     lesions: list[Lesion]
+    reading: Reading | None = Field(default=None, description="None without a lesion classifier")
+    hcc_risk: HCCRisk | None = Field(default=None, description="None without HCCNet or without a liver")
+    slice_scores: dict[Phase, SliceScores] = {}

@@ -11,26 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import Any
 
 from LiverAILib.errors import BundleError
+from LiverAILib.findings import Triage, Verdict
 from LiverAILib.lesion_types import LesionType
-
-
-class Verdict(StrEnum):
-    """What is said of a lesion."""
-
-    BENIGN = "benign"
-    INDETERMINATE = "indeterminate"
-    MALIGNANT = "malignant"
-
-
-class Triage(StrEnum):
-    """What is said of a patient."""
-
-    LOW = "low"
-    HIGH = "high"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from LiverAILib.training.cases import LABEL_STEP, Organ
 
+LARGE_RADIUS_MM = 55.0
+
 
 def _uniform(low: float, high: float, generator: torch.Generator) -> float:
     return low + (high - low) * float(torch.rand(1, generator=generator))
@@ -31,18 +33,25 @@ def implant_lesions(
     if len(liver) < 200:
         return hu, codes
     hu, codes = hu.clone(), codes.clone()
+    largest = LARGE_RADIUS_MM if _uniform(0, 1, generator) < 0.4 else 22.0
     for _ in range(int(torch.randint(1, 5, (1,), generator=generator))):
         centre = liver[int(torch.randint(len(liver), (1,), generator=generator))]
-        radius = math.exp(_uniform(math.log(3.0), math.log(22.0), generator))
-        box, weight = _blob(centre, radius, hu.shape, spacing_mm, generator)
+        radius = math.exp(_uniform(math.log(3.0), math.log(largest), generator))
+        if radius > 22:
+            largest = 22.0  # one large lesion leaves little room for another
+        box, weight, distance = _blob(centre, radius, hu.shape, spacing_mm, generator)
         inside = codes[box] >= LABEL_STEP
         vessel = inside & (codes[box] % LABEL_STEP != Organ.LIVER)
         bright = _uniform(0, 1, generator) < 0.2
-        least = 12 + 60 / radius  # a small faint lesion is lost in the noise: no one could learn it
+        least = 10 + 60 / radius  # a small faint lesion is lost in the noise: no one could learn it
         contrast = _uniform(least, least + 35, generator) if bright else -_uniform(least, least + 50, generator)
         change = torch.full_like(weight, contrast)
-        if radius > 7 and _uniform(0, 1, generator) < 0.3:  # a core or a rim of its own
-            change[_erode(weight > 0.97, 3)] += _uniform(-30, 15, generator)
+        if radius > 7 and _uniform(0, 1, generator) < 0.4:  # a core, necrosis or scar
+            change[distance < _uniform(0.3, 0.8, generator)] += _uniform(-35, 20, generator)
+        if radius > 7 and _uniform(0, 1, generator) < 0.25:  # a capsule or an enhancing rim
+            change[distance > 1 - _uniform(2, 5, generator) / radius] += _uniform(0, 45, generator)
+        if radius > 10 and _uniform(0, 1, generator) < 0.6:  # mosaic
+            change += _smooth_field((5, 9, 9), distance.shape, generator) * _uniform(0, 14, generator)
         beside = inside & ~vessel
         if vessel.any() and beside.any():  # vessels give way to the lesion
             change = torch.where(vessel, change + hu[box][beside].mean() - hu[box][vessel].mean(), change)
@@ -53,8 +62,9 @@ def implant_lesions(
     return hu, codes
 
 
-def _erode(mask: Tensor, size: int) -> Tensor:
-    return F.max_pool2d((~mask).float().unsqueeze(1), size, stride=1, padding=size // 2).squeeze(1) == 0
+def _smooth_field(knots: tuple[int, int, int], shape: torch.Size, generator: torch.Generator) -> Tensor:
+    coarse = torch.randn((1, 1, *knots), generator=generator)
+    return F.interpolate(coarse, shape, mode="trilinear", align_corners=True)[0, 0]
 
 
 def _blob(
@@ -63,8 +73,10 @@ def _blob(
     shape: torch.Size,
     spacing_mm: tuple[float, float, float],
     generator: torch.Generator,
-) -> tuple[tuple[slice, slice, slice], Tensor]:
-    """A box of the patch and weights 0..1 in it: an ellipsoid with a bumpy surface and an edge about a pixel wide."""
+) -> tuple[tuple[slice, slice, slice], Tensor, Tensor]:
+    """A box of the patch; weights 0..1 in it: an ellipsoid with a bumpy surface and an edge about a pixel wide; and
+    the distance from the centre, 1 on the surface.
+    """
     reach = [math.ceil(1.6 * radius_mm / step) + 1 for step in spacing_mm]
     low = [max(int(c) - r, 0) for c, r in zip(centre, reach, strict=True)]
     high = [min(int(c) + r + 1, n) for c, r, n in zip(centre, reach, shape, strict=True)]
@@ -73,8 +85,9 @@ def _blob(
         for a, b, c, step in zip(low, high, centre, spacing_mm, strict=True)
     ]
     distance = (axes[0][:, None, None] ** 2 + axes[1][None, :, None] ** 2 + axes[2][None, None] ** 2).sqrt()
-    coarse = torch.randn((1, 1, 4, 5, 5), generator=generator)
-    bumps = F.interpolate(coarse, distance.shape, mode="trilinear", align_corners=True)[0, 0]
+    distance = distance / (
+        1 + _uniform(0.1, 0.25, generator) * _smooth_field((4, 5, 5), distance.shape, generator)
+    ).clamp(0.4, 2.5)
     edge_mm = _uniform(0.6, 2.0, generator)
-    weight = torch.sigmoid((1 + 0.15 * bumps - distance) * radius_mm / edge_mm * 1.7)
-    return (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2])), weight
+    weight = torch.sigmoid((1 - distance) * radius_mm / edge_mm * 1.7)
+    return (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2])), weight, distance

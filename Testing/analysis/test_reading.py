@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from LiverAILib.analysis.reading import ClassifiedLesion, Triage, TriageThresholds, Verdict, read_patient
+from LiverAILib.analysis.reading import ClassifiedLesion, TriageThresholds, read_patient
 from LiverAILib.errors import BundleError
+from LiverAILib.findings import Triage, Verdict
 from LiverAILib.lesion_types import LesionType
 
 ZONES = TriageThresholds(benign_below=0.1, malignant_from=0.8)

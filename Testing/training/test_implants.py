@@ -32,18 +32,18 @@ def test_an_implant_changes_the_image_where_its_label_is_and_never_outside_the_l
 
 
 def test_a_vessel_inside_a_lesion_gives_way_to_it() -> None:
-    hu, codes = patch()
-    codes[2:11, 38:42, 10:70] = LABEL_STEP + Organ.VEINS
-    hu[2:11, 38:42, 10:70] = 160.0
+    steps = []
     for seed in range(30):
+        hu, codes = patch()
+        codes[2:11, 38:42, 10:70] = LABEL_STEP + Organ.VEINS
+        hu[2:11, 38:42, 10:70] = 160.0
         changed, labelled = implant_lesions(hu, codes, (3.0, 1.25, 1.25), torch.Generator().manual_seed(seed))
         lesion = labelled >= 2 * LABEL_STEP
-        swallowed = lesion & (codes == LABEL_STEP + Organ.VEINS)
-        beside = lesion & (codes == LIVER)
-        if swallowed.sum() > 200 and beside.sum() > 200:
-            assert float(changed[swallowed].median()) == pytest.approx(float(changed[beside].median()), abs=25)
-            return
-    pytest.fail("no implant met the vessel")
+        across = lesion[:, 36] & lesion[:, 39]  # beside the vessel and in it, where the lesion holds both
+        steps.append((changed[:, 39] - changed[:, 36])[across].abs())
+    found = torch.cat(steps)
+    assert len(found) > 500
+    assert float(found.median()) < 20  # it was 60
 
 
 def test_a_patch_without_liver_is_left_alone() -> None:
