@@ -1,7 +1,8 @@
 """Stage 1: liver and lesion probability in each phase, with LiverSegNet.
 
-Post-processing, all of it: the liver is the largest connected region of probability over one half, its holes filled
-slice by slice; lesion probability outside the liver is set to zero.
+Post-processing, all of it: a voxel is liver as surely as it is liver or lesion, since lesions are part of the liver;
+the liver is the largest connected region of that over one half, its holes filled slice by slice; lesion probability
+outside the liver is set to zero.
 """
 
 from __future__ import annotations
@@ -105,12 +106,13 @@ def clean(probability: Tensor) -> Tensor:
     """
     from scipy import ndimage
 
-    liver = largest_region((probability[0] > LIVER_THRESHOLD).numpy())
+    either = probability.amax(dim=0)
+    liver = largest_region((either > LIVER_THRESHOLD).numpy())
     for plane in liver:
         if plane.any():
             plane |= ndimage.binary_fill_holes(plane)
     near = F.max_pool2d(torch.from_numpy(liver).float().unsqueeze(1), 3, stride=1, padding=1).squeeze(1) > 0
-    filled = torch.where(torch.from_numpy(liver), probability[0].clamp(min=0.501), probability[0])
+    filled = torch.where(torch.from_numpy(liver), either.clamp(min=0.501), either)
     return torch.stack([filled, probability[1]]) * near
 
 

@@ -64,6 +64,15 @@ def test_only_the_largest_region_is_liver_and_its_holes_are_filled() -> None:
     assert cleaned[:, :, 30:, 30:].max() == 0
 
 
+def test_what_is_lesion_is_liver_too() -> None:
+    probability = torch.zeros(2, 8, 40, 40)
+    probability[0, :, 5:25, 5:20] = 0.9
+    probability[1, :, 8:18, 20:30] = 0.8  # a tumour at the capsule that the liver channel leaves out
+    cleaned = clean(probability)
+    assert (cleaned[0, :, 8:18, 20:30] > 0.5).all()
+    assert (cleaned[1, :, 8:18, 20:30] > 0.5).all()
+
+
 def test_no_liver_leaves_nothing() -> None:
     assert clean(torch.full((2, 4, 20, 20), 0.4)).max() == 0
 
