@@ -15,13 +15,12 @@ from typing import Literal
 
 from LiverAILib.evaluation.overlap import MIN_IOM, MIN_IOU
 from LiverAILib.lesion_types import LesionType
-from LiverAILib.readerstudy.statistics.estimate import StatisticsError
+from LiverAILib.readerstudy.statistics.estimate import Sampling, StatisticsError
 
 Point = tuple[float, float, float]
 Box = tuple[Point, Point]  # lower and upper corner
 
 Merit = Literal["AUC", "accuracy", "sensitivity", "specificity", "wAFROC"]
-Sampling = Literal["random readers, random cases", "fixed readers, random cases", "random readers, fixed cases"]
 
 
 class DatasetError(StatisticsError):

@@ -8,9 +8,9 @@ from math import inf
 import numpy as np
 from scipy import stats
 
-from LiverAILib.readerstudy.statistics.estimate import StatisticsError, TestResult
+from LiverAILib.readerstudy.statistics.estimate import Sampling, StatisticsError, TestResult
 from LiverAILib.readerstudy.statistics.merits import MeritTable
-from LiverAILib.readerstudy.statistics.mrmc import Sampling, obuchowski_rockette, own_covariance, t_quantile
+from LiverAILib.readerstudy.statistics.mrmc import obuchowski_rockette, own_covariance, t_quantile
 from LiverAILib.readerstudy.statistics.paired import NonInferiority, check_margin
 from LiverAILib.readerstudy.statistics.roc import PairedDifference
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,9 @@ import numpy.typing as npt
 from LiverAILib.errors import LiverAIError
 
 Array = npt.NDArray[np.float64]
+
+#: What is a sample from many, and what is all there is.
+Sampling = Literal["random readers, random cases", "fixed readers, random cases", "random readers, fixed cases"]
 
 
 class StatisticsError(LiverAIError):

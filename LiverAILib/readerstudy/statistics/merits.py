@@ -16,6 +16,7 @@ from LiverAILib.readerstudy.statistics.estimate import Array, StatisticsError, c
 from LiverAILib.readerstudy.statistics.roc import delong_covariance
 
 CovarianceMethod = Literal["jackknife", "DeLong", "unbiased"]
+DecisionFigure = Literal["accuracy", "sensitivity", "specificity"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,16 +155,26 @@ def auc_merits(readings: Readings, covariance: CovarianceMethod = "jackknife") -
     return pair_mean_merits(readings, (np.sign(above) + 1) / 2, name="AUC", covariance=covariance)
 
 
-def decision_merits(readings: Readings, figure: Literal["accuracy", "sensitivity", "specificity"]) -> MeritTable:
+def check_decisions(readings: Readings, figure: DecisionFigure) -> None:
+    """Raise StatisticsError if a value is neither 0 nor 1 nor missing."""
+    if not (np.isin(readings.values, (0, 1)) | np.isnan(readings.values)).all():
+        raise StatisticsError(f"{figure} needs decisions: 1 for {readings.positive}, 0 for {readings.negative}.")
+
+
+def decided_cases(known: npt.NDArray[np.bool_], figure: DecisionFigure) -> npt.NDArray[np.bool_]:
+    """The cases (case,) that a figure is of: all, those of the positive class, or those of the negative one."""
+    return {"accuracy": np.ones_like(known), "sensitivity": known, "specificity": ~known}[figure]
+
+
+def decision_merits(readings: Readings, figure: DecisionFigure) -> MeritTable:
     """Share of right decisions among all cases, the positive ones or the negative ones.
 
     For a mean over cases jackknife, DeLong's and the unbiased covariance are the same. Raises StatisticsError if a
     value is not 0 or 1, or if there are fewer than two such cases.
     """
     known = readings.checked()
-    if not np.isin(readings.values, (0, 1)).all():
-        raise StatisticsError(f"{figure} needs decisions: 1 for {readings.positive}, 0 for {readings.negative}.")
-    used = {"accuracy": np.ones_like(known), "sensitivity": known, "specificity": ~known}[figure]
+    check_decisions(readings, figure)
+    used = decided_cases(known, figure)
     right = (readings.values == known)[..., used].reshape(-1, int(used.sum())).astype(np.float64)
     if right.shape[1] < 2:
         raise StatisticsError(f"{figure}: one case carries no variance.")

@@ -9,17 +9,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import combinations
 from math import inf, sqrt
-from typing import Literal
 
 import numpy as np
 from scipy import stats
 
-from LiverAILib.readerstudy.statistics.estimate import Array, Estimate, StatisticsError, TestResult, check_level
+from LiverAILib.readerstudy.statistics.estimate import (
+    Array,
+    Estimate,
+    Sampling,
+    StatisticsError,
+    TestResult,
+    check_level,
+)
 from LiverAILib.readerstudy.statistics.merits import MeritTable
 from LiverAILib.readerstudy.statistics.proportions import clopper_pearson
 from LiverAILib.readerstudy.statistics.roc import PairedDifference, newcombe_auc_interval
-
-Sampling = Literal["random readers, random cases", "fixed readers, random cases", "random readers, fixed cases"]
 
 #: Variances below this are rounding.
 TINY = 1e-14

@@ -8,9 +8,9 @@ from math import sqrt
 import numpy as np
 from scipy import stats
 
-from LiverAILib.readerstudy.statistics.estimate import Estimate, StatisticsError
+from LiverAILib.readerstudy.statistics.estimate import Estimate, Sampling, StatisticsError
 from LiverAILib.readerstudy.statistics.merits import CovarianceMethod, Readings, auc_merits, decision_merits
-from LiverAILib.readerstudy.statistics.mrmc import Sampling, obuchowski_rockette
+from LiverAILib.readerstudy.statistics.mrmc import obuchowski_rockette
 from LiverAILib.readerstudy.statistics.paired import count_pairs, mcnemar
 from LiverAILib.readerstudy.statistics.proportions import proportion
 
