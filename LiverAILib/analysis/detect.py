@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from LiverAILib.analysis.boxes3d import Boxes, FoundBoxes, boxes_from_canonical, no_boxes
-from LiverAILib.analysis.grid import NetworkGrid, to_network
+from LiverAILib.analysis.grid import MIN_SLICE_MM, NetworkGrid, liver_part, part_of, to_network
 from LiverAILib.analysis.link import LinkOptions, SliceBoxes, link_slices, liver_share
 from LiverAILib.analysis.segment import bfloat16_is_fast
 from LiverAILib.analysis.slices import mask_on_grid
@@ -31,9 +31,12 @@ CHUNK = 20  # target slices in one pass; ten more are read
 
 @dataclass(frozen=True)
 class DetectOptions:
-    """in_plane_mm: pixel size the network works at. least_liver: share of a box that has to be liver."""
+    """in_plane_mm: pixel size the network works at. min_slice_mm: thinner slices are averaged. least_liver: share of a
+    box that has to be liver.
+    """
 
     in_plane_mm: float = 1.25
+    min_slice_mm: float = MIN_SLICE_MM
     least_liver: float = 0.1
     link: LinkOptions = field(default_factory=LinkOptions)
 
@@ -104,13 +107,13 @@ class PhaseDetector:
         self, volume: Volume, liver: npt.NDArray[np.bool_], progress: Callable[[float], None] = lambda _: None
     ) -> FoundBoxes:
         """Lesions as boxes on the volume's own grid, best first. liver: (z, y, x) there, lesions included."""
-        if liver.shape != volume.array.shape:
-            raise ValueError(f"The liver mask {liver.shape} is not on the volume's grid {volume.array.shape}.")
-        if not liver.any():
+        cut = liver_part(volume, liver, self.options.min_slice_mm, self._network.neighbours)
+        if cut is None:
             return no_boxes()
-        image, grid = to_network(volume, self.options.in_plane_mm)
-        on_grid = mask_on_grid(liver, grid)
+        image, grid = to_network(part_of(volume, cut), self.options.in_plane_mm, self.options.min_slice_mm)
+        on_grid = mask_on_grid(liver[cut], grid)
         linked = link_slices(detect_slices(self._network, image, on_grid, self.device, progress), self.options.link)
         share = liver_share(linked.boxes, on_grid)
         kept = linked.where((share > 0) & (share >= self.options.least_liver))
-        return FoundBoxes(boxes_to_volume(kept.boxes, grid), kept.scores, kept.slices)
+        place = np.array([axis.start for axis in cut] * 2, dtype=np.float64)
+        return FoundBoxes(boxes_to_volume(kept.boxes, grid) + place, kept.scores, kept.slices)

@@ -47,9 +47,10 @@ class NetworkGrid:
         """
         padded = torch.zeros((maps.shape[0], *self.resampled))
         padded[:, :, self.crop[0], self.crop[1]] = maps
-        array = np.zeros((maps.shape[0], *self.full), np.float32)  # pages that stay 0 take no memory
-        fine = torch.from_numpy(array)
+        shape = [self.full[self.order.index(axis)] for axis in range(3)]
+        array = np.zeros((maps.shape[0], *shape), np.float32)  # pages that stay 0 take no memory
         for channel in range(maps.shape[0]):
+            fine = to_canonical(array[channel], self.order, self.flips)
             per_slice = padded[channel]
             if self.averaged > 1:
                 depth = self.resampled[0] * self.averaged
@@ -59,18 +60,60 @@ class NetworkGrid:
             for first in range(0, self.full[0], 32):  # bounded memory
                 part = per_slice[first : first + 32].unsqueeze(1)
                 if part.any():
-                    fine[channel, first : first + 32] = F.interpolate(
-                        part, size=self.full[1:], mode="bilinear", align_corners=False
-                    ).squeeze(1)
-        array = np.flip(array, tuple(axis + 1 for axis in range(3) if self.flips[axis]))
-        back = [int(axis) + 1 for axis in np.argsort(self.order)]
-        return np.ascontiguousarray(np.transpose(array, (0, *back)))
+                    enlarged = F.interpolate(part, size=self.full[1:], mode="bilinear", align_corners=False)
+                    fine[first : first + 32] = enlarged.squeeze(1).numpy()
+        return array
 
 
 def window(hu: Tensor) -> Tensor:
     """HU clipped to the window and scaled to [-1, 1]."""
     low, high = WINDOW_HU
     return (hu.clamp(low, high) - low) * (2.0 / (high - low)) - 1.0
+
+
+def slices_averaged(spacing_mm: float, min_slice_mm: float = MIN_SLICE_MM) -> int:
+    """How many slices of this spacing are averaged to one of the network's grid."""
+    return max(1, ceil(min_slice_mm / spacing_mm - 0.05))
+
+
+def liver_part(
+    volume: Volume, liver: npt.NDArray[np.bool_], min_slice_mm: float = MIN_SLICE_MM, beyond: int = 0
+) -> tuple[slice, slice, slice] | None:
+    """The part of a volume from the liver's lowest slice to its highest, and `beyond` slices of the network's grid more
+    at each end, as far as the volume goes; None without a liver.
+
+    On the network's grid, slices are then averaged in groups counted from the liver's lowest one, so that what a
+    network is shown does not depend on what else was scanned. Raises ValueError if liver and volume differ in shape.
+    """
+    if liver.shape != volume.array.shape:
+        raise ValueError(f"The liver mask {liver.shape} is not on the volume's grid {volume.array.shape}.")
+    order, flips = canonical_axes(volume.affine)
+    axis, flip = order[0], flips[0]
+    lines = np.flatnonzero(liver.any(axis=tuple(other for other in range(3) if other != axis)))
+    if not len(lines):
+        return None
+    length = liver.shape[axis]
+    first, end = int(lines[0]), int(lines[-1]) + 1
+    if flip:
+        first, end = length - end, length - first
+    averaged = slices_averaged(volume.spacing_mm[axis], min_slice_mm)
+    first -= min(beyond, first // averaged) * averaged
+    end = min(end + beyond * averaged, length)
+    if flip:
+        first, end = length - end, length - first
+    chosen = slice(first, end)
+    return (
+        chosen if axis == 0 else slice(0, liver.shape[0]),
+        chosen if axis == 1 else slice(0, liver.shape[1]),
+        chosen if axis == 2 else slice(0, liver.shape[2]),
+    )
+
+
+def part_of(volume: Volume, part: tuple[slice, slice, slice]) -> Volume:
+    """A part of a volume as a volume of its own, in the same place."""
+    affine = volume.affine.copy()
+    affine[:3, 3] = volume.to_lps([axis.start for axis in part])
+    return Volume(volume.array[part], affine, volume.source)
 
 
 def to_network(volume: Volume, in_plane_mm: float, min_slice_mm: float = MIN_SLICE_MM) -> tuple[Tensor, NetworkGrid]:
@@ -80,7 +123,7 @@ def to_network(volume: Volume, in_plane_mm: float, min_slice_mm: float = MIN_SLI
     order, flips = canonical_axes(volume.affine)
     array = to_canonical(volume.array, order, flips)
     spacing = np.asarray(volume.spacing_mm)[list(order)]
-    averaged = max(1, ceil(min_slice_mm / spacing[0] - 0.05))
+    averaged = slices_averaged(float(spacing[0]), min_slice_mm)
     height, width = (max(1, round(array.shape[i] * spacing[i] / in_plane_mm)) for i in (1, 2))
     size = (height, width)
     slices = []

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from LiverAILib.analysis.axes import canonical_axes, to_canonical
-from LiverAILib.analysis.grid import NetworkGrid, to_network
+from LiverAILib.analysis.axes import to_canonical
+from LiverAILib.analysis.grid import MIN_SLICE_MM, NetworkGrid, liver_part, part_of, to_network
 from LiverAILib.networks.resnet34 import ResNet34
 from LiverAILib.saliency import saliency_maps
 from LiverAILib.study import Volume
@@ -45,6 +45,22 @@ class LiverSlices:
     cut: tuple[slice, slice, slice]
     shape: tuple[int, int, int]
 
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """Of each of them the first slice, and one past the last, along the volume's own axial axis."""
+        if self.grid is None:
+            return []
+        axis, flip = self.grid.order[0], self.grid.flips[0]
+        start, depth = self.cut[axis].start, self.grid.full[0]
+        result = []
+        for number in self.index:
+            first = number * self.grid.averaged
+            last = min(first + self.grid.averaged, depth)
+            if flip:
+                first, last = depth - last, depth - first
+            result.append((start + first, start + last))
+        return result
+
 
 def mask_on_grid(mask: npt.NDArray[np.bool_], grid: NetworkGrid) -> npt.NDArray[np.bool_]:
     """A mask (z, y, x) of the volume's own grid on the network's: where half of a slab's pixel or more is in it."""
@@ -60,26 +76,20 @@ def mask_on_grid(mask: npt.NDArray[np.bool_], grid: NetworkGrid) -> npt.NDArray[
 
 
 def liver_slices(
-    volume: Volume, liver: npt.NDArray[np.bool_], *, pixel_mm: float = PIXEL_MM, size: int = SIZE
+    volume: Volume,
+    liver: npt.NDArray[np.bool_],
+    *,
+    pixel_mm: float = PIXEL_MM,
+    size: int = SIZE,
+    min_slice_mm: float = MIN_SLICE_MM,
 ) -> LiverSlices:
     """Cut the slices that show liver from a volume; none without a liver. liver: (z, y, x) on the volume's grid."""
-    if liver.shape != volume.array.shape:
-        raise ValueError(f"The liver mask {liver.shape} is not on the volume's grid {volume.array.shape}.")
-    shape = (liver.shape[0], liver.shape[1], liver.shape[2])
-    upwards = canonical_axes(volume.affine)[0][0]
-    lines = np.flatnonzero(liver.any(axis=tuple(axis for axis in range(3) if axis != upwards)))
-    none = LiverSlices(torch.zeros((0, 1, size, size)), (), (0, 0), (0, 0, 0), None, (slice(0),) * 3, shape)
-    if not len(lines):
+    shape = (volume.array.shape[0], volume.array.shape[1], volume.array.shape[2])
+    none = LiverSlices(torch.zeros((0, 1, size, size)), (), (0, 0), (0, 0, 0), None, (slice(0, 0),) * 3, shape)
+    cut = liver_part(volume, liver, min_slice_mm)
+    if cut is None:
         return none
-    first, end = int(lines[0]), int(lines[-1]) + 1
-    cut = (
-        slice(first, end) if upwards == 0 else slice(None),
-        slice(first, end) if upwards == 1 else slice(None),
-        slice(first, end) if upwards == 2 else slice(None),
-    )
-    affine = volume.affine.copy()
-    affine[:3, 3] = volume.to_lps([part.start or 0 for part in cut])
-    image, grid = to_network(Volume(volume.array[cut], affine, volume.source), pixel_mm)
+    image, grid = to_network(part_of(volume, cut), pixel_mm, min_slice_mm)
     plane = (image.shape[0], image.shape[1], image.shape[2])
     mask = mask_on_grid(liver[cut], grid)
     areas = mask.sum(axis=(1, 2)) * pixel_mm**2
@@ -94,20 +104,31 @@ def liver_slices(
     return LiverSlices(images, index, (top, left), plane, grid, cut, shape)
 
 
-def slice_scores(network: nn.Module, slices: LiverSlices, *, batch: int = 16) -> npt.NDArray[np.float64]:
-    """The finding's probability in each slice, (n,). The network is in evaluation mode and gives two logits."""
+def slice_scores(
+    network: nn.Module, slices: LiverSlices, *, batch: int = 16, device: torch.device | str = "cpu"
+) -> npt.NDArray[np.float64]:
+    """The finding's probability in each slice, (n,). The network is in evaluation mode on `device` and gives two
+    logits.
+    """
     scores = np.zeros(len(slices.index))
     with torch.inference_mode():
         for first in range(0, len(scores), batch):
-            logits = network(slices.images[first : first + batch]).float()
-            scores[first : first + batch] = torch.softmax(logits, dim=1)[:, 1].numpy()
+            logits = network(slices.images[first : first + batch].to(device)).float()
+            scores[first : first + batch] = torch.softmax(logits, dim=1)[:, 1].cpu().numpy()
     return scores
 
 
 def saliency_volume(
-    network: ResNet34, slices: LiverSlices, *, threshold: float = SALIENT_FROM, cam: bool = False, batch: int = 16
+    network: ResNet34,
+    slices: LiverSlices,
+    *,
+    threshold: float = SALIENT_FROM,
+    cam: bool = False,
+    batch: int = 16,
+    device: torch.device | str = "cpu",
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-    """NoduleNet's saliency on the volume's own grid, (z, y, x) in [0, 1], and the slice scores (n,).
+    """NoduleNet's saliency on the volume's own grid, (z, y, x) in [0, 1], and the slice scores (n,). Slices of 0 take
+    no memory.
 
     Zero in slices without liver, in those whose nodule probability does not exceed `threshold`, and outside the square;
     where thin slices were averaged, it is interpolated between the averages.
@@ -122,12 +143,16 @@ def saliency_volume(
     rows = slice(max(top, 0), min(top + size, slices.plane[1]))
     columns = slice(max(left, 0), min(left + size, slices.plane[2]))
     for first in range(0, len(slices.index), batch):
-        found, probability = saliency_maps(network, slices.images[first : first + batch], cam=cam)
+        found, probability = saliency_maps(network, slices.images[first : first + batch].to(device), cam=cam)
+        found, probability = found.cpu(), probability.cpu()
         scores[first : first + batch] = probability.double().numpy()
         for number, (single, score) in enumerate(zip(found, probability, strict=True)):
             if float(score) > threshold:
                 maps[slices.index[first + number], rows, columns] = single[
                     rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
                 ]
-    volume[slices.cut] = slices.grid.back(maps.unsqueeze(0))[0]
+    part = volume[slices.cut]
+    for own, plane in zip(part, slices.grid.back(maps.unsqueeze(0))[0], strict=True):
+        if plane.any():
+            own[:] = plane
     return volume, scores

@@ -42,7 +42,8 @@ def test_the_slices_that_show_liver_are_cut_in_a_square_around_it() -> None:
     volume, liver = body()
     slices = liver_slices(volume, liver, pixel_mm=2.5, size=40)
     assert slices.index == tuple(range(6))
-    assert slices.cut == (slice(3, 9), slice(None), slice(None))
+    assert slices.cut == (slice(3, 9), slice(0, 48), slice(0, 56))
+    assert slices.spans == [(z, z + 1) for z in range(3, 9)]
     assert slices.images.shape == (6, 1, 40, 40)
     assert -1 <= float(slices.images.min()) < float(slices.images.max()) <= 1
     # the square's centre is the liver's: 24 x 22 pixels of liver in the middle of 40 x 40 are brighter
