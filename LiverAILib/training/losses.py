@@ -13,14 +13,16 @@ SCALE_WEIGHTS = (1.0, 0.4, 0.2, 0.1)
 def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
     """Soft Dice loss (Milletari et al., V-Net), squared denominator, over batch and space per channel; 0 is perfect.
 
-    Both (batch, channel, *spatial). A channel that is absent from the target counts only in so far as something is
-    predicted.
+    Both (batch, channel, *spatial). A channel that is absent from the target counts nothing here: cross entropy alone
+    judges it. Dice would punish the faintest probability of a lesion as hard as a missed one, and the network learns to
+    see none.
     """
     probability = logits.sigmoid()
     axes = [0, *range(2, logits.ndim)]
     overlap = (probability * target).sum(axes)
     total = (probability**2).sum(axes) + (target**2).sum(axes)
-    return 1 - ((2 * overlap + 20) / (total + 20)).mean()
+    present = target.sum(axes) > 0
+    return torch.where(present, 1 - (2 * overlap + 20) / (total + 20), 0.0).mean()
 
 
 def segmentation_loss(outputs: list[Tensor], target: Tensor) -> Tensor:
@@ -33,7 +35,7 @@ def segmentation_loss(outputs: list[Tensor], target: Tensor) -> Tensor:
         logits = logits.float()
         wanted = target if logits.shape == target.shape else F.interpolate(target, logits.shape[2:], mode="area")
         entropy = F.binary_cross_entropy_with_logits(
-            logits, wanted, pos_weight=torch.tensor([1.0, 2.0]).view(1, 2, 1, 1, 1)
+            logits, wanted, pos_weight=logits.new_tensor([1.0, 2.0]).view(1, 2, 1, 1, 1)
         )
         total = total + weight * (entropy + dice_loss(logits, wanted))
     return total

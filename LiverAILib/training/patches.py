@@ -29,7 +29,7 @@ class PatchOptions:
     at_lesion: float = 0.45
     at_liver: float = 0.40
     other_look: float = 0.5
-    implants: float = 0.4
+    implants: float = 0.55
     rotation_degrees: float = 12.0
     scale: tuple[float, float] = (0.85, 1.2)
     slice_mm: tuple[float, float] = (1.6, 6.5)

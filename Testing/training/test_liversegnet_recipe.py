@@ -82,6 +82,16 @@ def test_dice_loss_is_zero_for_a_perfect_and_near_one_for_a_wrong_answer() -> No
     assert float(dice_loss(-sure, target)) > 0.9
 
 
+def test_a_patch_without_a_lesion_is_left_to_the_cross_entropy() -> None:
+    target = torch.zeros(1, 2, 4, 16, 16)
+    target[:, 0, :, 4:12, 4:12] = 1
+    sure = (target * 2 - 1) * 20
+    faint = sure.clone()
+    faint[:, 1, :, 6:9, 6:9] = -1.0  # a faint wrong lesion
+    assert float(dice_loss(faint, target)) == pytest.approx(float(dice_loss(sure, target)))
+    assert float(segmentation_loss([faint] * 4, target)) > float(segmentation_loss([sure] * 4, target))
+
+
 def test_the_loss_counts_every_scale() -> None:
     target = torch.zeros(1, 2, 8, 32, 32)
     target[:, :, 2:6, 8:24, 8:24] = 1
