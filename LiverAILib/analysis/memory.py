@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -20,7 +21,11 @@ _WORK_PER_VOXEL = 4
 
 def needed_bytes(study: Study) -> int:
     """The least that analysing a loaded study takes beyond what is held now: a lower bound, not a forecast."""
-    sizes = [volume.array.size for volume in study.volumes.values()]
+    return least_bytes([volume.array.size for volume in study.volumes.values()])
+
+
+def least_bytes(sizes: Sequence[int]) -> int:
+    """The same from the numbers of voxels of the phases, at least one."""
     return BASE_BYTES + _KEPT_PER_VOXEL * sum(sizes) + _WORK_PER_VOXEL * max(sizes)
 
 
