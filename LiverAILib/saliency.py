@@ -107,10 +107,14 @@ def share_inside(
     """
     if saliency.shape != lesion_ids.shape or (within is not None and within.shape != saliency.shape):
         raise ValueError(f"Saliency {saliency.shape} and lesions {lesion_ids.shape} are not on one grid.")
-    weights = saliency if within is None else np.where(within, saliency, 0)
-    sums = np.bincount(lesion_ids.ravel(), weights=weights.ravel().astype(np.float64))
+    last = int(lesion_ids.max(initial=0)) + 1
+    sums, counts = np.zeros(last), np.zeros(last, np.int64)
+    for number, ids in enumerate(lesion_ids):  # a slice at a time: a whole volume in float64 is large
+        weights = saliency[number] if within is None else np.where(within[number], saliency[number], 0)
+        sums += np.bincount(ids.ravel(), weights=weights.ravel(), minlength=last)
+        counts += np.bincount(ids.ravel(), minlength=last)
     total = float(sums.sum())
-    labels = np.flatnonzero(np.bincount(lesion_ids.ravel()))
+    labels = np.flatnonzero(counts)
     return {int(label): float(sums[label] / total) if total > 0 else 0.0 for label in labels if label}
 
 

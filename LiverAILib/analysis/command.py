@@ -17,10 +17,12 @@ from LiverAILib.analysis.progress import Progress, Step, reporter
 from LiverAILib.errors import ResourceLimitError, StudyError
 
 if TYPE_CHECKING:
+    from LiverAILib.analysis.networks import Networks
+    from LiverAILib.analysis.packages import Packages
     from LiverAILib.analysis.pipeline import LesionFinder
     from LiverAILib.analysis.segment import Segmenter
     from LiverAILib.export.run_folder import RunFolder
-    from LiverAILib.findings import Lesion, Model
+    from LiverAILib.findings import Lesion
     from LiverAILib.study import ClinicalRecord, Phase, Study
 
     StudyLoader = Callable[..., Study]
@@ -105,7 +107,8 @@ def run_inspect(args: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class Parts:
-    """What stands in for `load_study`, the bundled network and `find_lesions`; None is the real one.
+    """What stands in for `load_study`, the segmentation network, `find_lesions` and the other networks; None is the
+    real one, but beside a segmenter that stands in there are no other networks unless given.
 
     This is how tests run the whole command without a network.
     """
@@ -113,6 +116,7 @@ class Parts:
     load: StudyLoader | None = None
     segmenter: Segmenter | None = None
     lesion_finder: LesionFinder | None = None
+    networks: Networks | None = None
 
 
 def run_analyze(args: argparse.Namespace, parts: Parts | None = None) -> int:
@@ -145,34 +149,39 @@ def analyze_to_folder(
     stdout: where JSON progress goes. on_write: is given the call that removes what is half-written.
     """
     from LiverAILib.analysis.memory import require_memory
-    from LiverAILib.analysis.pipeline import WEIGHTS, analyze
+    from LiverAILib.analysis.packages import find_packages
+    from LiverAILib.analysis.pipeline import analyze, stage_weights
     from LiverAILib.bundles import find_bundle
     from LiverAILib.export.log import run_log
     from LiverAILib.export.run_folder import reserve_run
 
     parts = parts or Parts()
     listener = reporter(args.progress, stdout)
-    progress = Progress(WEIGHTS, listener)
     with (
         contextlib.closing(listener),
         run_log(args.verbose) as keeper,
         reserve_run(args.output, overwrite=args.overwrite) as writer,
     ):
         on_write(writer.discard)
-        if parts.segmenter is None:
-            find_bundle("liversegnet", args.models)  # a missing or damaged package is said before the work
+        packages = None
+        if parts.segmenter is None:  # a missing or damaged package is said before the work
+            find_bundle("liversegnet", args.models)
+            packages = find_packages(args.models) if parts.networks is None else None
+        progress = Progress(stage_weights(packages.found if packages else ()), listener)
         with progress.stage("import", "Reading the study") as step:
             study = _load(args, parts.load, step)
             require_memory(study)
             writer.require_space(study)
         with progress.stage("model", "Loading the networks"):
             segmenter, device, threads = _segmenter(args, parts.segmenter)
-        log.info(
-            "LiverAI %s, model %s %s (%s), %s, %d threads.", __version__, *_short(segmenter.model), device, threads
-        )
+            networks = _networks(packages, device) if parts.networks is None else parts.networks
+        models = [segmenter.model, *(networks.models if networks else [])]
+        names = ", ".join(f"{model.name} {model.version} ({model.sha256[:12]})" for model in models)
+        log.info("LiverAI %s, %s, %s, %d threads.", __version__, names, device, threads)
         analysis = analyze(
             study,
             segmenter,
+            networks=networks,
             progress=progress,
             lesion_finder=parts.lesion_finder,
             device=device,
@@ -180,8 +189,9 @@ def analyze_to_folder(
         )
         for warning in analysis.findings.warnings:
             log.warning("%s", warning)
-        times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in analysis.findings.seconds.items())
-        log.info("%s. Wall time: %s.", _count(analysis.findings.lesions), times)
+        log.info("%s.", _count(analysis.findings.lesions))
+        for name, seconds in analysis.findings.seconds.items():
+            log.info("Wall time of %s: %.1f s.", name, seconds)
         with progress.stage("write", "Writing the run folder"):
             run = writer.write(analysis, study, keeper.text())
         progress.done(_count(run.findings.lesions))
@@ -222,22 +232,36 @@ def _segmenter(args: argparse.Namespace, given: Segmenter | None) -> tuple[Segme
     return segmenter, device, torch.get_num_threads()
 
 
+def _networks(packages: Packages | None, device: str) -> Networks | None:
+    """The networks of the packages; None beside a segmenter that stands in for the real one."""
+    if packages is None:
+        return None
+    from LiverAILib.analysis.packages import load_networks
+    from LiverAILib.analysis.segment import choose_device
+
+    return load_networks(packages, choose_device(device.split()[0]))
+
+
 def summary(run: RunFolder) -> str:
     """What the command prints at its end."""
+    from LiverAILib.export.words import risk_words, type_words
+
     findings = run.findings
     lines = [f"Liver {findings.liver_ml:.0f} ml, {_count(findings.lesions)}. Written to {run.path}"]
-    lines += [
-        f"  {lesion.name}: {lesion.diameter_mm:.0f} x {lesion.perpendicular_mm:.0f} mm, {lesion.volume_ml:.1f} ml, "
-        f"lesion probability {lesion.probability:.2f}"
-        for lesion in findings.lesions
-    ]
+    if findings.reading is not None:
+        lines.append(findings.reading.reason)
+    if findings.hcc_risk is not None:
+        lines.append(risk_words(findings.hcc_risk))
+    for lesion in findings.lesions:
+        lines.append(
+            f"  {lesion.name}: {lesion.diameter_mm:.0f} x {lesion.perpendicular_mm:.0f} mm, {lesion.volume_ml:.1f} ml, "
+            f"lesion probability {lesion.probability:.2f}"
+        )
+        if lesion.likeliest_type is not None:
+            lines.append(f"    {type_words(lesion)}")
     lines += [f"Note: {warning}" for warning in findings.warnings]
     lines.append("Research use only. Not for diagnosis.")
     return "\n".join(lines) + "\n"
-
-
-def _short(model: Model) -> tuple[str, str, str]:
-    return model.name, model.version, model.sha256[:12]
 
 
 def _count(lesions: Sequence[Lesion]) -> str:

@@ -1,23 +1,20 @@
-"""Stage 2: lesions as connected regions of lesion probability inside the liver, on the reference phase's grid, and
-their measures.
-
-The phases' probabilities are brought together on the reference grid: each other phase is shifted so that its liver
-overlaps best with the reference phase's (breathing), and the highest probability of any phase counts, since many
-lesions show in one phase only.
+"""Lesions without a detector: connected regions of the phases' joint lesion probability (see `join`) inside the liver,
+on the reference phase's grid; and the measures of lesions, however they were found.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from LiverAILib.analysis.axes import canonical_axes, to_canonical
+from LiverAILib.analysis.join import MAX_SHIFT_MM, Mask, bounding_box, join_phases
 from LiverAILib.findings import Lesion
-from LiverAILib.study import Phase, Study, Volume, array_to_sitk
+from LiverAILib.study import Phase, Study, Volume
 
 if TYPE_CHECKING:
     from LiverAILib.analysis.segment import Segmentation
@@ -25,8 +22,6 @@ if TYPE_CHECKING:
 THRESHOLD = 0.5
 MIN_LESION_ML = 0.05  # a sphere of 4.6 mm
 MIN_PEAK = 0.7  # a region that nowhere reaches this is noise
-MAX_SHIFT_MM = 40.0
-SHIFT_GRID_MM = 4.0
 
 #: As the findings record them.
 PARAMETERS: Mapping[str, float] = {
@@ -36,14 +31,17 @@ PARAMETERS: Mapping[str, float] = {
     "phase_max_shift_mm": MAX_SHIFT_MM,
 }
 
-Mask = npt.NDArray[np.bool_]
-Box = tuple[slice, slice, slice]
+IndexBox = tuple[tuple[int, int, int], tuple[int, int, int]]
 
 
 @dataclass(frozen=True)
 class MeasuredLesions:
     """Lesions on the reference grid: the liver (lesions included), lesion labels 1..n, and the joint lesion
     probability.
+
+    shifts: LPS mm from the reference to each phase that has a liver. labels, boxes: where each phase has its own, the
+    labels 1..n on its grid and the lesions' boxes (first voxel, and one past the last) by label. unmeasured: in words,
+    lesions that were found but do not lie in the reference phase's scan.
     """
 
     liver: Mask
@@ -51,35 +49,51 @@ class MeasuredLesions:
     lesion_probability: npt.NDArray[np.float32]
     lesions: list[Lesion]
     warnings: list[str]
+    shifts: Mapping[Phase, npt.NDArray[np.float64]] = field(default_factory=dict)
+    labels: Mapping[Phase, npt.NDArray[np.uint16]] = field(default_factory=dict)
+    boxes: Mapping[Phase, Mapping[int, IndexBox]] = field(default_factory=dict)
+    unmeasured: tuple[str, ...] = ()
 
 
 def find_lesions(study: Study, segmentations: Mapping[Phase, Segmentation]) -> MeasuredLesions:
     """Bring the phases' segmentations together, find the lesions and measure them, largest first."""
-    reference = study.reference_phase
-    volume = study.volumes[reference]
-    liver = segmentations[reference].liver
-    probability = segmentations[reference].lesion_probability
-    warnings = [
-        f"No liver was found in the {phase.words} phase; check that it shows the upper abdomen."
-        for phase, segmentation in segmentations.items()
-        if not segmentation.liver.any()
-    ]
-    shifts = {reference: np.zeros(3)}
-    if liver.any():
-        box = bounding_box(liver)
-        own, probability = probability, np.zeros(probability.shape, np.float32)  # what stays 0 takes no memory
-        joint = probability[box]
-        joint[:] = own[box]
-        for phase, other in segmentations.items():
-            if phase is reference or not other.liver.any():
-                continue
-            there = study.volumes[phase]
-            shifts[phase] = liver_shift(volume, liver, there, other.liver)
-            seen = _resample(other.lesion_probability, bounding_box(other.liver), there, volume, box, shifts[phase])
-            np.maximum(joint, seen, out=joint, where=liver[box])
-    ids = label_lesions(probability, volume.voxel_ml)
-    lesions = measure(study, ids, probability, shifts)
-    return MeasuredLesions(liver, ids, probability, lesions, warnings)
+    joint = join_phases(study, segmentations)
+    volume = study.volumes[study.reference_phase]
+    ids = label_lesions(joint.probability, volume.voxel_ml)
+    ids = largest_first(ids, volume)[0]
+    lesions = measure(study, ids, joint.probability, joint.shifts)
+    return MeasuredLesions(joint.liver, ids, joint.probability, lesions, joint.warnings, joint.shifts)
+
+
+def largest_first(ids: npt.NDArray[np.uint16], volume: Volume) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:
+    """The same regions labelled 1..n by falling size, and the table from old to new labels (0 for one without a voxel).
+
+    Of equally large ones the lowest, then the foremost, then the rightmost in the patient comes first, so that labels
+    do not depend on how the volume is stored.
+    """
+    from scipy import ndimage
+
+    sizes = np.bincount(ids.ravel())
+    table = np.zeros(len(sizes), np.uint16)
+    places = []
+    for label, box in enumerate(ndimage.find_objects(ids), start=1):
+        if box is not None:
+            middle = np.argwhere(ids[box] == label).mean(axis=0) + [axis.start for axis in box]
+            places.append((-int(sizes[label]), *np.round(volume.to_lps(middle)[::-1], 3).tolist(), label))
+    order = [int(place[-1]) for place in sorted(places)]
+    table[order] = np.arange(1, len(order) + 1)
+    if order == list(range(1, len(sizes))):
+        return ids, table
+    return relabel(ids, table), table
+
+
+def relabel(ids: npt.NDArray[np.uint16], table: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
+    """Labels (z, y, x) through a table of new ones; slices without a label take no memory."""
+    result = np.zeros(ids.shape, np.uint16)
+    for new, old in zip(result, ids, strict=True):
+        if old.any():
+            new[:] = table[old]
+    return result
 
 
 def label_lesions(probability: npt.NDArray[np.float32], voxel_ml: float) -> npt.NDArray[np.uint16]:
@@ -193,86 +207,3 @@ def _row_ends(plane: Mask) -> npt.NDArray[np.intp]:
     first = plane[rows].argmax(axis=1)
     last = plane.shape[1] - 1 - plane[rows, ::-1].argmax(axis=1)
     return np.concatenate([np.stack([rows, first], axis=1), np.stack([rows, last], axis=1)])
-
-
-def bounding_box(mask: Mask) -> Box:
-    """The smallest box that holds a non-empty mask (z, y, x)."""
-    slices = []
-    for axis in range(3):
-        lines = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
-        slices.append(slice(int(lines[0]), int(lines[-1]) + 1))
-    return slices[0], slices[1], slices[2]
-
-
-def liver_shift(reference: Volume, reference_liver: Mask, other: Volume, other_liver: Mask) -> npt.NDArray[np.float64]:
-    """The shift (LPS, mm) to add to a reference point to find it in the other phase: where the two livers overlap best.
-
-    Found by cross-correlation on a common grid of `SHIFT_GRID_MM`, within `MAX_SHIFT_MM`; 0 where no shift is better
-    than none.
-    """
-    from scipy import signal
-
-    low, high = _liver_extent(reference, reference_liver)
-    low, high = low - MAX_SHIFT_MM, high + MAX_SHIFT_MM
-    coarse = [_on_grid(v, liver, low, high) for v, liver in ((reference, reference_liver), (other, other_liver))]
-    reach = int(MAX_SHIFT_MM / SHIFT_GRID_MM)
-    overlap = signal.fftconvolve(coarse[1], coarse[0][::-1, ::-1, ::-1], mode="full")
-    middle = np.array(coarse[0].shape) - 1
-    window = overlap[tuple(slice(max(m - reach, 0), m + reach + 1) for m in middle)]
-    best = np.unravel_index(int(window.argmax()), window.shape)
-    start = np.maximum(middle - reach, 0)
-    if window[best] <= overlap[tuple(middle)] * 1.005:
-        return np.zeros(3)
-    steps = (np.array(best) + start - middle)[::-1]
-    return np.asarray(steps * SHIFT_GRID_MM, dtype=np.float64)
-
-
-def _liver_extent(volume: Volume, liver: Mask) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    box = bounding_box(liver)
-    corners = [[(axis.start, axis.stop)[bit >> i & 1] for i, axis in enumerate(box)] for bit in range(8)]
-    points = volume.to_lps(corners)
-    return points.min(axis=0), points.max(axis=0)
-
-
-def _on_grid(volume: Volume, liver: Mask, low: npt.ArrayLike, high: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """The liver on an axis-aligned grid of `SHIFT_GRID_MM` between two LPS corners, (z, y, x)."""
-    low, high = np.asarray(low), np.asarray(high)
-    grid = np.diag([SHIFT_GRID_MM] * 3 + [1.0])
-    grid[:3, 3] = low
-    size = np.ceil((high - low) / SHIFT_GRID_MM).astype(int) + 1
-    return _sampled(liver, bounding_box(liver), volume, size[::-1].tolist(), grid)
-
-
-def _resample(
-    array: npt.NDArray[np.float32],
-    inside: Box,
-    source: Volume,
-    target: Volume,
-    box: Box,
-    shift: npt.NDArray[np.float64],
-) -> npt.NDArray[np.float32]:
-    """`array` on the source's grid (0 outside the box `inside`), at the voxels of a box of the target's grid, whose
-    points are moved by `shift`.
-    """
-    affine = target.affine.copy()
-    affine[:3, 3] = target.to_lps([axis.start for axis in box]) + shift
-    return _sampled(array, inside, source, [axis.stop - axis.start for axis in box], affine)
-
-
-def _sampled(
-    array: npt.NDArray[Any], inside: Box, volume: Volume, shape: list[int], affine: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float32]:
-    """`array`, 0 outside the box `inside` of the volume's grid, brought linearly to another grid (z, y, x).
-
-    Only the box is copied, with a voxel of zeros around it, so that values fall off as they do in the whole array.
-    """
-    import SimpleITK as sitk
-
-    part = array[inside]
-    padded = np.pad(part.view(np.uint8) if part.dtype == np.bool_ else part, 1)
-    place = volume.affine.copy()
-    place[:3, 3] = volume.to_lps([axis.start - 1 for axis in inside])
-    target = array_to_sitk(np.zeros(shape, np.uint8), affine)
-    image = array_to_sitk(padded, place)
-    found = sitk.Resample(image, target, sitk.Transform(), sitk.sitkLinear, 0.0, sitk.sitkFloat32)
-    return np.asarray(sitk.GetArrayFromImage(found), dtype=np.float32)

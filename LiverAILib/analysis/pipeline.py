@@ -1,28 +1,38 @@
-"""The stages in the order they run: segment each phase, find and measure the lesions. Nothing here writes a file."""
+"""The stages in the order they run; those after the segmentation are in `stages`. Nothing here writes a file."""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from LiverAILib import __version__
-from LiverAILib.analysis import lesions
+from LiverAILib.analysis import lesions, stages
 from LiverAILib.analysis.axes import canonical_axes, to_canonical
+from LiverAILib.analysis.networks import Networks
+from LiverAILib.analysis.places import locate
 from LiverAILib.analysis.progress import Progress, silent
-from LiverAILib.findings import Findings, PhaseFacts
+from LiverAILib.findings import Findings, Lesion, PhaseFacts, Reading
 from LiverAILib.study import Phase, Study, Volume
 
 if TYPE_CHECKING:
     from LiverAILib.analysis.segment import Segmentation, Segmenter
 
-#: Each stage's expected share of the time, for the progress display.
+#: Each stage's expected share of the time, for the progress display; those that always run.
 WEIGHTS = {"import": 12.0, "model": 8.0, "segment": 62.0, "lesions": 8.0, "write": 10.0}
+#: The stages that run where their package is there.
+PACKAGE_WEIGHTS = {
+    "lesiondetector": ("detect", 14.0),
+    "lesionclassifier": ("classify", 4.0),
+    "nodulenet": ("slices", 5.0),
+    "hccnet": ("slices", 3.0),
+}
+_ORDER = ("import", "model", "segment", "detect", "lesions", "classify", "slices", "write")
 
 #: The lesion probability is kept in steps of one over this: noise in its last digits would only fill the disk.
 PROBABILITY_STEPS = 1024
@@ -44,6 +54,7 @@ class Analysis:
 
     liver (bool, lesions included), lesion_ids (uint16, 0 outside lesions) and lesion_probability (float32) are
     (z, y, x) on the reference phase's grid, whose LPS affine is `affine`; the probability in `PROBABILITY_STEPS` steps.
+    saliency: in [0, 1], (z, y, x) on the own grid of each phase that NoduleNet looked at.
     """
 
     findings: Findings
@@ -51,27 +62,41 @@ class Analysis:
     liver: npt.NDArray[np.bool_]
     lesion_ids: npt.NDArray[np.uint16]
     lesion_probability: npt.NDArray[np.float32]
+    saliency: Mapping[Phase, npt.NDArray[np.float32]] = field(default_factory=dict)
+
+
+def stage_weights(packages: Container[str]) -> dict[str, float]:
+    """The stages that run with these packages, in their order, and their expected shares of the time."""
+    weights = dict(WEIGHTS)
+    for name, (stage, weight) in PACKAGE_WEIGHTS.items():
+        if name in packages:
+            weights[stage] = weights.get(stage, 0.0) + weight
+    return {stage: weights[stage] for stage in _ORDER if stage in weights}
 
 
 def analyze(
     study: Study,
     segmenter: Segmenter,
     *,
+    networks: Networks | None = None,
     progress: Progress | None = None,
     lesion_finder: LesionFinder | None = None,
     device: str = "cpu",
     threads: int = 1,
     parameters: Mapping[str, float | int | str | bool] | None = None,
 ) -> Analysis:
-    """Analyse a study with the given segmentation network.
+    """Analyse a study with the given segmentation network, and with whatever other networks there are.
 
     progress: told of each stage, and times it; the times go into the findings together with those it already holds.
-    lesion_finder: `analysis.lesions.find_lesions` unless given. device, threads, parameters: recorded in the findings,
-    the parameters together with the segmenter's and the lesion finder's own.
+    lesion_finder: instead of the detector, or without one of `analysis.lesions.find_lesions`. device, threads,
+    parameters: recorded in the findings, the parameters together with those of everything that ran.
     """
     progress = progress or silent()
-    used = {**segmenter.parameters, **(parameters or {})}
-    if lesion_finder is None:
+    networks = networks or Networks()
+    if lesion_finder is not None:
+        networks = replace(networks, detector=None)
+    used = {**segmenter.parameters, **networks.parameters, **(parameters or {})}
+    if lesion_finder is None and networks.detector is None:
         lesion_finder = lesions.find_lesions
         used |= lesions.PARAMETERS
     reference = study.reference_phase
@@ -88,24 +113,34 @@ def analyze(
                 segmentations[phase] = segmenter(volume, part)
             facts[phase] = _phase_facts(phase, volume, segmentations[phase])
             edges += _edge_warnings(phase, volume, segmentations[phase].liver)
-    with progress.stage("lesions", "Finding and measuring lesions"):
-        measured = lesion_finder(study, segmentations)
-    voxel_ml = study.volumes[reference].voxel_ml
-    warnings = [*study.warnings, *missing_phase_warnings(study), *edges, *measured.warnings]
+    measured = _find(study, segmentations, networks, lesion_finder, progress)
+    found = _read(study, segmentations, measured, networks, progress)
+    warnings = [
+        *study.warnings,
+        *networks.notes,
+        *missing_phase_warnings(study),
+        *_untrained_warnings(study, networks),
+        *edges,
+        *measured.warnings,
+        *found.warnings,
+    ]
     findings = Findings(
         software_version=__version__,
         created_utc=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         device=device,
         threads=threads,
-        models=[segmenter.model],
+        models=[segmenter.model, *networks.models],
         parameters=used,
         seconds=dict(progress.seconds),
         warnings=list(dict.fromkeys(warnings)),
         reference_phase=reference,
         phases=facts,
         clinical=dataclasses.asdict(study.clinical),
-        liver_ml=round(int(np.count_nonzero(measured.liver)) * voxel_ml, 3),
-        lesions=measured.lesions,
+        liver_ml=round(int(np.count_nonzero(measured.liver)) * study.volumes[reference].voxel_ml, 3),
+        lesions=found.lesions,
+        reading=found.reading,
+        hcc_risk=found.slices.risk if found.slices else None,
+        slice_scores=dict(found.slices.scores) if found.slices else {},
     )
     return Analysis(
         findings,
@@ -113,7 +148,65 @@ def analyze(
         measured.liver,
         measured.lesion_ids,
         _in_steps(measured.lesion_probability),
+        found.slices.saliency if found.slices else {},
     )
+
+
+def _find(
+    study: Study,
+    segmentations: Mapping[Phase, Segmentation],
+    networks: Networks,
+    lesion_finder: LesionFinder | None,
+    progress: Progress,
+) -> lesions.MeasuredLesions:
+    """The measured lesions: by the given finder, or from the detector's boxes."""
+    if lesion_finder is not None:
+        with progress.stage("lesions", "Finding and measuring lesions"):
+            return lesion_finder(study, segmentations)
+    from LiverAILib.analysis.detected import measure_detected
+
+    boxes = stages.detect_phases(study, segmentations, networks, progress)
+    with progress.stage("lesions", "Matching, delineating and measuring lesions"):
+        return measure_detected(study, segmentations, boxes)
+
+
+@dataclass(frozen=True)
+class _Read:
+    lesions: list[Lesion]
+    reading: Reading | None = None
+    slices: stages.SliceFindings | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def _read(
+    study: Study,
+    segmentations: Mapping[Phase, Segmentation],
+    measured: lesions.MeasuredLesions,
+    networks: Networks,
+    progress: Progress,
+) -> _Read:
+    """Types, reading, slice scores and saliency, as far as there are networks."""
+    if networks.classifier is None and networks.nodules is None and networks.hcc is None:
+        return _Read(measured.lesions)
+    places = locate(study, measured)
+    found = measured.lesions
+    warnings: list[str] = []
+    reading = slices = None
+    if networks.classifier is not None:
+        found, warnings = stages.classify(study, found, places, networks, progress)
+        if networks.triage is not None:
+            there = bool(measured.liver.any())
+            reading = stages.read(found, networks.triage, liver_found=there, unread=measured.unmeasured)
+    if networks.nodules is not None or networks.hcc is not None:
+        slices = stages.read_slices(study, segmentations, places, networks, progress)
+        found = stages.with_shares(found, slices.shares)
+    return _Read(found, reading, slices, tuple(warnings))
+
+
+def _untrained_warnings(study: Study, networks: Networks) -> list[str]:
+    """What networks do not look at; the classifier has no branch for a delayed phase, so that goes without saying."""
+    parts = ((networks.detector, "The lesion detector"), (networks.nodules, "NoduleNet"), (networks.hcc, "HCCNet"))
+    return [text for stage, name in parts if stage is not None for text in stage.unseen(study, name)]
 
 
 def missing_phase_warnings(study: Study) -> list[str]:

@@ -110,15 +110,22 @@ _SEVERITY = (Verdict.BENIGN, Verdict.INDETERMINATE, Verdict.MALIGNANT)
 
 
 def read_patient(
-    lesions: Sequence[ClassifiedLesion], thresholds: TriageThresholds, *, liver_found: bool = True
+    lesions: Sequence[ClassifiedLesion],
+    thresholds: TriageThresholds,
+    *,
+    liver_found: bool = True,
+    unread: Sequence[str] = (),
 ) -> PatientReading:
-    """The reading of one patient. Of lesions that are equally bad the first counts, so give the largest first.
+    """The reading of one patient. Of lesions that are equally bad the first counts, so give the largest first. unread:
+    in whole sentences, what was found and could not be measured.
 
     Among indeterminate lesions one that could not be classified is the worst, as nothing speaks for it.
     """
     if not liver_found:
         reason = "High risk: no liver was found, so the exam could not be read. A radiologist has to look at it."
         return PatientReading(Triage.HIGH, reason, None, None, None, None)
+    if unread and all(lesion.verdict(thresholds) is Verdict.BENIGN for lesion in lesions):
+        return PatientReading(Triage.HIGH, f"High risk: {unread[0]}", None, None, None, None)
     if not lesions:
         return PatientReading(Triage.LOW, "Low risk: no lesion was found.", None, None, 0.0, False)
 

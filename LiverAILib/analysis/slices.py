@@ -9,6 +9,7 @@ slices. So a score does not depend on what else was scanned, the field of view o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ from torch import Tensor, nn
 
 from LiverAILib.analysis.axes import to_canonical
 from LiverAILib.analysis.grid import MIN_SLICE_MM, NetworkGrid, liver_part, part_of, to_network
+from LiverAILib.analysis.networks import SliceFormat
+from LiverAILib.findings import SliceScores
 from LiverAILib.networks.resnet34 import ResNet34
 from LiverAILib.saliency import saliency_maps
 from LiverAILib.study import Volume
@@ -156,3 +159,32 @@ def saliency_volume(
         if plane.any():
             own[:] = plane
     return volume, scores
+
+
+@dataclass(frozen=True)
+class PhaseSlices:
+    """The scores of one phase's slices, and NoduleNet's saliency (see `saliency_volume`) if it was there."""
+
+    scores: SliceScores
+    saliency: npt.NDArray[np.float32] | None
+
+
+def score_phase(
+    volume: Volume,
+    liver: npt.NDArray[np.bool_],
+    nodules: nn.Module | None,
+    hcc: nn.Module | None,
+    taken: SliceFormat,
+    *,
+    salient_from: float = SALIENT_FROM,
+    device: torch.device | str = "cpu",
+) -> PhaseSlices:
+    """Both networks (each may be missing) on the same slices of one phase. liver: (z, y, x) on the volume's grid."""
+    slices = liver_slices(volume, liver, pixel_mm=taken.pixel_mm, size=taken.size, min_slice_mm=taken.min_slice_mm)
+    saliency, nodule = None, np.zeros(0)
+    if nodules is not None:
+        network = cast("ResNet34", nodules)
+        saliency, nodule = saliency_volume(network, slices, threshold=salient_from, device=device)
+    risk = slice_scores(hcc, slices, device=device) if hcc is not None else np.zeros(0)
+    scores = SliceScores(slices=slices.spans, nodule=np.round(nodule, 6).tolist(), hcc=np.round(risk, 6).tolist())
+    return PhaseSlices(scores, saliency)

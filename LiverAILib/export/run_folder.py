@@ -65,6 +65,11 @@ class RunFolder:
         """Liver (lesions included) and lesion labels, (z, y, x), and their LPS affine."""
         return read_seg_nrrd(self.segmentation_path)
 
+    def saliency_of(self, phase: Phase) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+        """NoduleNet's saliency in a phase in [0, 1], (z, y, x) float32 on its own grid, and its LPS affine."""
+        array, header = read_nrrd(self.saliency[phase])
+        return array, header.affine
+
     def lesion_probability(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
         """The lesion probability in [0, 1], (z, y, x) float32, and its LPS affine."""
         array, header = read_nrrd(self.probability_path)
@@ -84,12 +89,13 @@ class RunWriter:
 
     def require_space(self, study: Study) -> None:
         """Raise OutputError early when the disk clearly can't hold what this study's run folder may take."""
-        voxels = study.volumes[study.reference_phase].array.size
+        voxels = sum(volume.array.size for volume in study.volumes.values())
         self._place.require_space(4_000_000 + voxels // 4)
 
     def write(self, analysis: Analysis, study: Study, log_text: str = "") -> RunFolder:
         """Write everything, check it by reading it back, and put it in its place."""
-        nonzero = int(np.count_nonzero(analysis.lesion_probability))
+        maps = [analysis.lesion_probability, *analysis.saliency.values()]
+        nonzero = sum(int(np.count_nonzero(single)) for single in maps)
         self._place.require_space(3_000_000 + 4 * nonzero + analysis.liver.size // 20)
         self._place.fill(lambda folder: _write_files(folder, analysis, study, log_text), self._overwrite)
         return read_run(self.path)
@@ -116,9 +122,14 @@ def write_run(analysis: Analysis, study: Study, out: Path, *, overwrite: bool = 
         return writer.write(analysis, study, log_text)
 
 
+def saliency_path(folder: Path, phase: Phase) -> Path:
+    """Where a run folder keeps a phase's saliency."""
+    return folder / f"saliency_{phase}.nrrd"
+
+
 def looks_like_run(folder: Path) -> bool:
     """Whether the folder holds a run's findings and nothing that a run does not write; it may be overwritten then."""
-    known = {FINDINGS, SEGMENTATION, PROBABILITY, OVERVIEW, LOG} | {f"saliency_{phase}.nrrd" for phase in Phase}
+    known = {FINDINGS, SEGMENTATION, PROBABILITY, OVERVIEW, LOG} | {saliency_path(folder, p).name for p in Phase}
     names = {path.name for path in folder.iterdir()}
     if FINDINGS not in names or names - known:
         return False
@@ -156,7 +167,8 @@ def read_run(folder: Path) -> RunFolder:
     for name in (SEGMENTATION, PROBABILITY, OVERVIEW, LOG):
         _require_file(folder / name)
     _check_grids(folder, findings)
-    saliency = {phase: path for phase in Phase if (path := folder / f"saliency_{phase}.nrrd").is_file()}
+    saliency = {phase: path for phase in Phase if (path := saliency_path(folder, phase)).exists()}
+    _check_saliency(findings, saliency)
     return RunFolder(folder, findings, saliency)
 
 
@@ -167,6 +179,8 @@ def _write_files(folder: Path, analysis: Analysis, study: Study, log_text: str) 
     text = findings.model_dump_json(indent=2) + "\n"
     write_seg_nrrd(folder / SEGMENTATION, layers, analysis.affine, findings.lesions)
     write_nrrd(folder / PROBABILITY, probability, analysis.affine)
+    for phase, saliency in analysis.saliency.items():
+        write_nrrd(saliency_path(folder, phase), saliency, study.volumes[phase].affine)
     picture = draw_overview(analysis, study)
     picture.save(folder / OVERVIEW, compress_level=3)
     (folder / LOG).write_text(log_text, encoding="utf-8")
@@ -178,6 +192,8 @@ def _write_files(folder: Path, analysis: Analysis, study: Study, log_text: str) 
             run.findings == findings
             and same_as_file(run.segmentation_path, layers)
             and same_as_file(run.probability_path, probability)
+            and set(run.saliency) == set(analysis.saliency)
+            and all(same_as_file(path, analysis.saliency[phase]) for phase, path in run.saliency.items())
             and run.log_path.read_text(encoding="utf-8") == log_text
             and _same_picture(run.overview_path, picture)
         )
@@ -237,3 +253,19 @@ def _check_grids(folder: Path, findings: Findings) -> None:
     segments = [(segment.id, segment.label) for segment in read_segments(segmentation.fields, SEGMENTATION)]
     if segments != [(LIVER_ID, 1), *((lesion.id, lesion.label) for lesion in findings.lesions)]:
         raise RunFolderError(f"{folder.name}: the segments of {SEGMENTATION} are not the findings' lesions.")
+
+
+def _check_saliency(findings: Findings, saliency: Mapping[Phase, Path]) -> None:
+    """Raise unless each saliency file is on its phase's grid, and those are there that the findings speak of."""
+    for phase, path in saliency.items():
+        _require_file(path)
+        header = read_header(path)
+        shape = findings.phases[phase].shape if phase in findings.phases else None
+        if header.shape != shape or header.dtype != np.float32:
+            raise RunFolderError(
+                f"{path.parent.name}: {path.name} {header.shape} does not fit the findings {shape}. "
+                "Run the analysis again."
+            )
+    for lesion in findings.lesions:
+        if missing := [phase for phase in lesion.saliency_share if phase not in saliency]:
+            raise RunFolderError(f"saliency_{missing[0]}.nrrd is missing. Run the analysis again.")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from LiverAILib.analysis.lesions import MIN_LESION_ML, axial_diameters, find_lesions, label_lesions, liver_shift
+from LiverAILib.analysis.join import liver_shift
+from LiverAILib.analysis.lesions import MIN_LESION_ML, axial_diameters, find_lesions, label_lesions
 from LiverAILib.analysis.segment import Segmentation
 from LiverAILib.study import Phase, Source, Study, Volume
 

@@ -1,0 +1,227 @@
+"""Model packages to networks: one place that knows their names and what their metadata has to say.
+
+Beside the keys that every package has (`bundles.Metadata`: `input` with pixel size, least slice thickness, window and
+the phases the network was trained for), these may stand in `configs/metadata.json`:
+
+| package | key | value |
+| --- | --- | --- |
+| lesiondetector | `operating_point` | `{"least_mean_score": ...}`: lesions of a lower mean score are dropped |
+| lesionclassifier | `triage` | `{"benign_below": ..., "malignant_from": ..., "decision": ...}` (`TriageThresholds`) |
+| lesionclassifier | `crop` | fields of `CropOptions` that differ from its defaults |
+| nodulenet, hccnet | `size` | side of the square in pixels, 256 |
+| nodulenet | `salient_from` | least nodule probability of a slice with a saliency map, 0.5 |
+| hccnet | `hcc_threshold` | HCC from this unscaled risk score on |
+
+A package that is not there is left out and said once; one that is damaged, or says what makes no sense, is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from LiverAILib.analysis.lesions import IndexBox
+from LiverAILib.analysis.networks import Classify, Detect, Networks, SliceFormat, Stage
+from LiverAILib.analysis.reading import TriageThresholds
+from LiverAILib.bundles import Bundle, find_bundle
+from LiverAILib.errors import BundleError
+from LiverAILib.lesion_types import LesionType
+from LiverAILib.resources import resource
+from LiverAILib.study import ClinicalRecord, Phase, Volume
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from LiverAILib.analysis.crops import CropOptions
+    from LiverAILib.networks.lesion_classifier import LesionClassifier
+
+#: The package of each stage, the network it has to hold, and what is missing without it.
+STAGE_PACKAGES: Mapping[str, tuple[str, str]] = {
+    "lesiondetector": ("LesionDetector", "the lesion detector (lesions are regions of high lesion probability)"),
+    "lesionclassifier": ("LesionClassifier", "the lesion classifier (no lesion types and no reading of the patient)"),
+    "nodulenet": ("NoduleNet", "NoduleNet (no nodule scores of slices and no saliency)"),
+    "hccnet": ("HCCNet", "HCCNet (no HCC risk score)"),
+}
+
+
+@dataclass(frozen=True)
+class Packages:
+    """The verified packages of the stages beside the segmentation, by name."""
+
+    found: Mapping[str, Bundle]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.found
+
+    @property
+    def note(self) -> tuple[str, ...]:
+        """One sentence on all that is missing, or none."""
+        missing = [words for name, (_, words) in STAGE_PACKAGES.items() if name not in self.found]
+        return (f"Not installed, so left out: {', '.join(missing)}.",) if missing else ()
+
+
+def find_packages(models: Path | None = None) -> Packages:
+    """The packages that are in the folder `models`, or among those that ship.
+
+    Raises BundleError for one that is there and is incomplete, damaged, of another network or takes another window.
+    """
+    from LiverAILib.analysis.grid import WINDOW_HU
+
+    root = models if models is not None else resource("Models")
+    found = {}
+    for name, (network, _) in STAGE_PACKAGES.items():
+        if not (root / name).exists():
+            continue
+        bundle = find_bundle(name, models)
+        if bundle.metadata.network != network:
+            raise BundleError(
+                f"Model package {name} holds a {bundle.metadata.network}, not a {network}. Install the package again."
+            )
+        if tuple(bundle.metadata.input.window_hu) != WINDOW_HU:
+            raise BundleError(
+                f"Model package {name} takes a window of {bundle.metadata.input.window_hu} HU, not the {WINDOW_HU} "
+                "of this program. Update LiverAI, or choose another package."
+            )
+        found[name] = bundle
+    return Packages(found)
+
+
+def load_networks(packages: Packages, device: torch.device) -> Networks:
+    """The networks of the packages, on a device. Raises BundleError if weights or metadata do not fit."""
+    found = packages.found
+    networks = Networks(device=str(device), notes=packages.note)
+    if "lesiondetector" in found:
+        networks = replace(networks, detector=_detector(found["lesiondetector"], device))
+    if "lesionclassifier" in found:
+        stage, triage = _classifier(found["lesionclassifier"], device)
+        networks = replace(networks, classifier=stage, triage=triage)
+        if triage is None:
+            note = "The lesion classifier's package states no triage thresholds, so there is no reading of the patient."
+            networks = replace(networks, notes=(*networks.notes, note))
+    formats = {name: _slice_format(found[name]) for name in ("nodulenet", "hccnet") if name in found}
+    if len(set(formats.values())) > 1:
+        raise BundleError(
+            "Model packages nodulenet and hccnet take slices of different size. Install packages of one training."
+        )
+    for taken in formats.values():
+        networks = replace(networks, slice_format=taken)
+    if "nodulenet" in found:
+        bundle = found["nodulenet"]
+        salient = _number(bundle, "salient_from", networks.salient_from, 0, 1)
+        stage_ = _slice_network(bundle, device, {"salient_from": salient})
+        networks = replace(networks, nodules=stage_, salient_from=salient)
+    if "hccnet" in found:
+        bundle = found["hccnet"]
+        given = (bundle.metadata.model_extra or {}).get("hcc_threshold")
+        threshold = None if given is None else _number(bundle, "hcc_threshold", 0.0, 0, 10)
+        stated = {} if threshold is None else {"hcc_threshold": threshold}
+        networks = replace(networks, hcc=_slice_network(bundle, device, stated), hcc_threshold=threshold)
+    return networks
+
+
+def _detector(bundle: Bundle, device: torch.device) -> Stage[Detect]:
+    from LiverAILib.analysis.detect import DetectOptions, PhaseDetector
+    from LiverAILib.analysis.link import LinkOptions
+    from LiverAILib.networks.detector import LesionDetector
+
+    link = LinkOptions()
+    if "operating_point" in (bundle.metadata.model_extra or {}):
+        point = _mapping(bundle, "operating_point")
+        link = replace(link, least_mean_score=_number(bundle, "least_mean_score", link.least_mean_score, 0, 1, point))
+    given = bundle.metadata.input
+    options = DetectOptions(given.in_plane_mm, given.min_slice_mm, link=link)
+    network = bundle.load()
+    assert isinstance(network, LesionDetector)
+    parameters = {
+        "detector_in_plane_mm": given.in_plane_mm,
+        "detector_least_mean_score": link.least_mean_score,
+        "detector_least_liver": options.least_liver,
+    }
+    return Stage(PhaseDetector(network, device, options), bundle.model, _phases(bundle), parameters)
+
+
+def _classifier(bundle: Bundle, device: torch.device) -> tuple[Stage[Classify], TriageThresholds | None]:
+    from LiverAILib.analysis.crops import CropOptions
+    from LiverAILib.networks.lesion_classifier import CLASSIFIER_PHASES, LesionClassifier
+
+    options = CropOptions()
+    if "crop" in (bundle.metadata.model_extra or {}):
+        given = _mapping(bundle, "crop")
+        if unknown := set(given) - {field.name for field in fields(CropOptions)}:
+            raise _refused(bundle, f"crop.{sorted(unknown)[0]}")
+        try:
+            options = TypeAdapter(CropOptions).validate_python({**asdict(options), **given})
+        except ValidationError as error:
+            raise _refused(bundle, "crop") from error
+    parameters: dict[str, float | int | str | bool] = {}
+    triage = None
+    if "triage" in (bundle.metadata.model_extra or {}):
+        triage = TriageThresholds.from_metadata(_mapping(bundle, "triage"))
+        parameters |= {f"triage_{key}": value for key, value in triage.metadata().items()}
+    network = bundle.load().to(device)
+    assert isinstance(network, LesionClassifier)
+    phases = _phases(bundle) & frozenset(CLASSIFIER_PHASES)
+    run = partial(_classify, network=network, phases=phases, options=options)
+    return Stage(run, bundle.model, phases, parameters), triage
+
+
+def _classify(
+    volumes: Mapping[Phase, Volume],
+    boxes: Sequence[Mapping[Phase, IndexBox]],
+    clinical: ClinicalRecord,
+    progress: Callable[[float], None],
+    *,
+    network: LesionClassifier,
+    phases: frozenset[Phase],
+    options: CropOptions,
+) -> list[dict[LesionType, float] | None]:
+    from LiverAILib.analysis.classify import classify_lesions
+
+    usable = [{phase: box for phase, box in lesion.items() if phase in phases} for lesion in boxes]
+    return classify_lesions(network, volumes, usable, clinical, options=options, progress=progress)
+
+
+def _slice_network(bundle: Bundle, device: torch.device, parameters: dict[str, float]) -> Stage[nn.Module]:
+    return Stage(bundle.load().to(device), bundle.model, _phases(bundle), {**parameters})
+
+
+def _slice_format(bundle: Bundle) -> SliceFormat:
+    given = bundle.metadata.input
+    size = int(_number(bundle, "size", SliceFormat().size, 32, 2048))
+    return SliceFormat(given.in_plane_mm, size, given.min_slice_mm)
+
+
+def _phases(bundle: Bundle) -> frozenset[Phase]:
+    try:
+        return frozenset(Phase(name) for name in bundle.metadata.input.phases)
+    except ValueError as error:
+        raise _refused(bundle, "input.phases") from error
+
+
+def _mapping(bundle: Bundle, key: str) -> Mapping[str, Any]:
+    value = (bundle.metadata.model_extra or {})[key]
+    if not isinstance(value, Mapping):
+        raise _refused(bundle, key)
+    return value
+
+
+def _number(
+    bundle: Bundle, key: str, default: float, low: float, high: float, values: Mapping[str, Any] | None = None
+) -> float:
+    """A number between two bounds, from the metadata or a part of it."""
+    value = ((bundle.metadata.model_extra or {}) if values is None else values).get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise _refused(bundle, key)
+    return float(value)
+
+
+def _refused(bundle: Bundle, key: str) -> BundleError:
+    return BundleError(
+        f"Model package {bundle.folder.name}: metadata.json is not valid (at {key}). Install the package again."
+    )

@@ -1,0 +1,177 @@
+"""The stages after the segmentation, as the pipeline runs them: detect, classify, read the slices, read the patient.
+
+Each takes what earlier ones found and returns what it found; what it could not do is said in words. Nothing here
+imports torch until a network is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from LiverAILib.analysis.boxes3d import FoundBoxes
+from LiverAILib.analysis.join import bounding_box
+from LiverAILib.analysis.networks import Networks
+from LiverAILib.analysis.places import Places
+from LiverAILib.analysis.progress import Progress
+from LiverAILib.analysis.reading import ClassifiedLesion, TriageThresholds, read_patient
+from LiverAILib.findings import HCCRisk, Lesion, Reading, SliceScores
+from LiverAILib.study import Phase, Study
+
+if TYPE_CHECKING:
+    from LiverAILib.analysis.segment import Segmentation
+
+#: Saliency is kept in steps of one over this: it is looked at, not computed with.
+SALIENCY_STEPS = 256
+
+
+def detect_phases(
+    study: Study, segmentations: Mapping[Phase, Segmentation], networks: Networks, progress: Progress
+) -> dict[Phase, FoundBoxes]:
+    """The detector's boxes in each phase that it was trained for, on that phase's own grid."""
+    assert networks.detector is not None
+    phases = [phase for phase in Phase if phase in study.volumes and phase in networks.detector.phases]
+    found = {}
+    with progress.stage("detect", "Detecting lesions") as step:
+        for number, phase in enumerate(phases):
+            label = f"Detecting lesions in the {phase.words} phase ({number + 1} of {len(phases)})"
+            part = step.part(number, len(phases), label)
+            with progress.timed(f"detect_{phase}"):
+                found[phase] = networks.detector.run(study.volumes[phase], segmentations[phase].liver, part)
+    return found
+
+
+def classify(
+    study: Study, lesions: Sequence[Lesion], places: Places, networks: Networks, progress: Progress
+) -> tuple[list[Lesion], list[str]]:
+    """The lesions with their types, and with a verdict where the classifier states its thresholds; and warnings."""
+    assert networks.classifier is not None
+    with progress.stage("classify", "Classifying lesions") as step:
+        boxes = [places.boxes[lesion.label] for lesion in lesions]
+        found = networks.classifier.run(study.volumes, boxes, study.clinical, step)
+    result, unread = [], []
+    for lesion, probabilities in zip(lesions, found, strict=True):
+        rounded = None if probabilities is None else {kind: round(value, 6) for kind, value in probabilities.items()}
+        typed = lesion.model_copy(update={"type_probabilities": rounded})
+        if networks.triage is not None:
+            typed = typed.model_copy(update={"verdict": _classified(typed).verdict(networks.triage)})
+        if probabilities is None:
+            unread.append(lesion.name)
+        result.append(typed)
+    words = f"Not classified, as they lie in no phase that the classifier takes: {', '.join(unread)}."
+    return result, [words] if unread else []
+
+
+def read(
+    lesions: Sequence[Lesion], thresholds: TriageThresholds, *, liver_found: bool, unread: Sequence[str]
+) -> Reading:
+    """The patient's reading from the classified lesions, largest first. unread: what was found and not measured."""
+    reading = read_patient(
+        [_classified(lesion) for lesion in lesions], thresholds, liver_found=liver_found, unread=unread
+    )
+    return Reading(**asdict(reading))
+
+
+def _classified(lesion: Lesion) -> ClassifiedLesion:
+    return ClassifiedLesion(lesion.id, lesion.name, lesion.type_probabilities)
+
+
+@dataclass(frozen=True)
+class SliceFindings:
+    """What the slice networks say. scores, and saliency in [0, 1] (z, y, x) on the phase's own grid, of each phase that
+    was looked at; shares: of that saliency in each lesion, by phase and label; risk: None without HCCNet or slices.
+    """
+
+    scores: Mapping[Phase, SliceScores]
+    saliency: Mapping[Phase, npt.NDArray[np.float32]]
+    shares: Mapping[Phase, Mapping[int, float]]
+    risk: HCCRisk | None
+
+
+def read_slices(
+    study: Study,
+    segmentations: Mapping[Phase, Segmentation],
+    places: Places,
+    networks: Networks,
+    progress: Progress,
+) -> SliceFindings:
+    """NoduleNet and HCCNet on each phase that they were trained for, and the risk score over all of them."""
+    from LiverAILib.analysis.risk import hcc_risk
+    from LiverAILib.analysis.slices import score_phase
+
+    nodules, hcc = networks.nodules, networks.hcc
+    phases = [
+        phase
+        for phase in Phase
+        if phase in study.volumes and any(stage is not None and phase in stage.phases for stage in (nodules, hcc))
+    ]
+    scores, saliency, shares = {}, {}, {}
+    with progress.stage("slices", "Reading the liver slices") as step:
+        for number, phase in enumerate(phases):
+            label = f"Reading the liver slices of the {phase.words} phase ({number + 1} of {len(phases)})"
+            step.part(number, len(phases), label)
+            liver = segmentations[phase].liver
+            with progress.timed(f"slices_{phase}"):
+                found = score_phase(
+                    study.volumes[phase],
+                    liver,
+                    nodules.run if nodules is not None and phase in nodules.phases else None,
+                    hcc.run if hcc is not None and phase in hcc.phases else None,
+                    networks.slice_format,
+                    salient_from=networks.salient_from,
+                    device=networks.device,
+                )
+                scores[phase] = found.scores
+                if found.saliency is not None:
+                    saliency[phase] = _in_steps(found.saliency)
+                    shares[phase] = _shares(saliency[phase], places.labels[phase], liver)
+    every = [value for single in scores.values() for value in single.hcc]
+    risk = hcc_risk(every) if hcc is not None else None
+    if risk is None:
+        return SliceFindings(scores, saliency, shares, None)
+    limit = networks.hcc_threshold
+    call = None if limit is None else risk.unscaled >= limit
+    stated = HCCRisk(printed=risk.printed, unscaled=risk.unscaled, images=risk.images, threshold=limit, hcc=call)
+    return SliceFindings(scores, saliency, shares, stated)
+
+
+def with_shares(lesions: Sequence[Lesion], shares: Mapping[Phase, Mapping[int, float]]) -> list[Lesion]:
+    """The lesions with the share of each phase's saliency that lies in them."""
+    return [
+        lesion.model_copy(
+            update={"saliency_share": {phase: round(own.get(lesion.label, 0.0), 4) for phase, own in shares.items()}}
+        )
+        for lesion in lesions
+    ]
+
+
+def _shares(
+    saliency: npt.NDArray[np.float32], labels: npt.NDArray[np.uint16], liver: npt.NDArray[np.bool_]
+) -> dict[int, float]:
+    """The share of the saliency in the liver, lesions included, that lies in each lesion."""
+    from LiverAILib.saliency import share_inside
+
+    if not liver.any():
+        return {}
+    box = bounding_box(liver)
+    found = labels > 0
+    if found.any():  # a lesion may reach beyond the liver
+        other = bounding_box(found)
+        first, second, third = (
+            slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(box, other, strict=True)
+        )
+        box = first, second, third
+    return share_inside(saliency[box], labels[box], liver[box] | found[box])
+
+
+def _in_steps(saliency: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The saliency in `SALIENCY_STEPS` steps, in place; slices of 0 are not touched."""
+    for plane in saliency:
+        if plane.any():
+            np.round(plane * SALIENCY_STEPS, out=plane)
+            plane /= SALIENCY_STEPS
+    return saliency
