@@ -55,15 +55,15 @@ def draw_overview(analysis: Analysis, study: Study) -> Image.Image:
     shown = [lesion for lesion in lesions if (ids == lesion.label).any()]
     for column, phase in enumerate(phases):
         left = _GAP + column * (PANEL + _GAP)
-        draw.text((left + 2, _HEADER), phase.words.capitalize(), _TEXT, font(16))
+        draw.text((left + 2, _HEADER), phase.words.capitalize(), _TEXT, _font(16))
         if phase is not analysis.findings.reference_phase:
             source = f"outlines of the {analysis.findings.reference_phase.words} phase"
-            start = left + 12 + int(draw.textlength(phase.words.capitalize(), font(16)))
-            draw.text((start, _HEADER + 3), source, _FAINT, font(12))
+            start = left + 12 + int(draw.textlength(phase.words.capitalize(), _font(16)))
+            draw.text((start, _HEADER + 3), source, _FAINT, _font(12))
         top = _HEADER + _CAPTION
         ct = ct_panel(study.volumes[phase], grid)
         if ct is None:
-            draw.text((left + 12, top + 12), "This phase does not cover the slice.", _FAINT, font(15))
+            draw.text((left + 12, top + 12), "This phase does not cover the slice.", _FAINT, _font(15))
             continue
         image.paste(Image.fromarray(_outlined(ct, liver, ids, shown)), (left, top))
         _label_lesions(draw, ids, shown, (left, top))
@@ -85,13 +85,13 @@ def _axial_grid(analysis: Analysis) -> npt.NDArray[np.float64]:
         where = np.array([np.zeros(3), np.array(analysis.liver.shape) - 1])
     low, high = where.min(axis=0), where.max(axis=0)
     corners = np.array([[(low, high)[i][0], (low, high)[j][1], (low, high)[k][2]] for i, j, k in np.ndindex(2, 2, 2)])
-    points = to_lps(corners, analysis.affine)
+    points = _to_lps(corners, analysis.affine)
     centre = (points.min(axis=0) + points.max(axis=0)) / 2
     if lesions:
         largest = max(lesions, key=lambda lesion: lesion.volume_ml)
         centre[2] = _largest_section(analysis, largest)
     else:
-        centre[2] = to_lps(np.median(where, axis=0), analysis.affine)[2]
+        centre[2] = _to_lps(np.median(where, axis=0), analysis.affine)[2]
     side = max(np.ptp(points[:, 0]), np.ptp(points[:, 1])) * 1.12 + 30.0
     offsets = (np.arange(PANEL) - (PANEL - 1) / 2) * side / PANEL
     grid = np.empty((PANEL, PANEL, 3))
@@ -107,14 +107,14 @@ def _largest_section(analysis: Analysis, lesion: Lesion) -> float:
     where = np.argwhere(analysis.lesion_ids[box] == lesion.label)
     if not where.size:
         return lesion.centre_lps_mm[2]
-    levels = to_lps(where + np.array(lesion.box_zyx[0]), analysis.affine)[:, 2]
+    levels = _to_lps(where + np.array(lesion.box_zyx[0]), analysis.affine)[:, 2]
     step = float(np.linalg.norm(analysis.affine[:3, :3], axis=0)[np.abs(analysis.affine[2, :3]).argmax()])
     bins = np.round(levels / step).astype(int)
     values, counts = np.unique(bins, return_counts=True)
     return float(levels[bins == values[counts.argmax()]].mean())
 
 
-def to_lps(index_zyx: npt.NDArray[np.float64], affine: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _to_lps(index_zyx: npt.NDArray[np.float64], affine: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.asarray(index_zyx[..., ::-1] @ affine[:3, :3].T + affine[:3, 3])
 
 
@@ -177,25 +177,25 @@ def _label_lesions(
         x = min(corner[0] + int(columns.max()) + 4, corner[0] + PANEL - 24)
         y = max(corner[1] + int(rows.min()) - 14, corner[1])
         colour = _bytes(lesion_colour(lesion.label))
-        draw.text((x, y), str(lesion.label), colour, font(15), stroke_width=2, stroke_fill=(0, 0, 0))
+        draw.text((x, y), str(lesion.label), colour, _font(15), stroke_width=2, stroke_fill=(0, 0, 0))
 
 
 def _scale_bar(draw: ImageDraw.ImageDraw, grid: npt.NDArray[np.float64], corner: tuple[int, int]) -> None:
     pixels = _SCALE_BAR_MM / (grid[0, 1, 0] - grid[0, 0, 0])
     x, y = corner[0] + 10, corner[1] + PANEL - 12
     draw.line([(x, y), (x + pixels, y)], _TEXT, 2)
-    draw.text((x, y - 18), f"{_SCALE_BAR_MM} mm", _TEXT, font(12))
-    draw.text((corner[0] + 6, corner[1] + PANEL // 2), "R", _FAINT, font(14))
+    draw.text((x, y - 18), f"{_SCALE_BAR_MM} mm", _TEXT, _font(12))
+    draw.text((corner[0] + 6, corner[1] + PANEL // 2), "R", _FAINT, _font(14))
 
 
 def _write_header(draw: ImageDraw.ImageDraw, analysis: Analysis, grid: npt.NDArray[np.float64], width: int) -> None:
     findings = analysis.findings
     lesions = sorted(findings.lesions, key=lambda lesion: lesion.volume_ml, reverse=True)
     count = f"{len(lesions)} lesion{'' if len(lesions) == 1 else 's'}" if lesions else "no lesion found"
-    draw.text((10, 8), f"Liver {findings.liver_ml:.0f} ml, {count}", _TEXT, font(20))
+    draw.text((10, 8), f"Liver {findings.liver_ml:.0f} ml, {count}", _TEXT, _font(20))
     sizes = [f"{lesion.label}: {lesion.diameter_mm:.0f} x {lesion.perpendicular_mm:.0f} mm" for lesion in lesions]
     line = f"Axial slice at z = {grid[0, 0, 2]:.1f} mm.  "
-    font = font(14)
+    font = _font(14)
     for number, size in enumerate(sizes):
         longer = line + size + "   "
         if draw.textlength(longer + "and 99 more", font) > width - 20:
@@ -206,8 +206,8 @@ def _write_header(draw: ImageDraw.ImageDraw, analysis: Analysis, grid: npt.NDArr
 
 
 def _write_footer(draw: ImageDraw.ImageDraw, width: int, height: int) -> None:
-    draw.text((10, height - 24), "Research use only. Not for diagnosis.", (255, 196, 84), font(14))
-    font = font(12)
+    draw.text((10, height - 24), "Research use only. Not for diagnosis.", (255, 196, 84), _font(14))
+    font = _font(12)
     text = "lesion probability 0"
     bar = 90
     x = width - 24 - bar - int(draw.textlength(text, font))
@@ -224,5 +224,5 @@ def _bytes(colour: tuple[float, float, float]) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
