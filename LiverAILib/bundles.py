@@ -72,6 +72,12 @@ def _liversegnet(preset: str) -> nn.Module:
     return LiverSegNet(preset)
 
 
+def _lesion_detector(preset: str) -> nn.Module:
+    from LiverAILib.networks.detector import LesionDetector
+
+    return LesionDetector(preset)
+
+
 def _lesion_classifier(preset: str) -> nn.Module:
     from LiverAILib.networks.lesion_classifier import LesionClassifier
 
@@ -87,6 +93,7 @@ def _resnet34(preset: str) -> nn.Module:
 #: How each network that a bundle may name is built from its preset.
 NETWORKS: Mapping[str, Callable[[str], nn.Module]] = {
     "LiverSegNet": _liversegnet,
+    "LesionDetector": _lesion_detector,
     "LesionClassifier": _lesion_classifier,
     "NoduleNet": _resnet34,
     "HCCNet": _resnet34,

@@ -36,7 +36,7 @@ def found_words(lesion: Lesion) -> str:
 
 
 def risk_words(risk: HCCRisk) -> str:
-    """The HCC risk score and its threshold: "HCC risk score 0.72 from 36 images, at least 0.40, the threshold for HCC."."""
+    """The HCC risk score, from how many images, and how it compares with its threshold."""
     score = f"HCC risk score {risk.unscaled:.2f} from {risk.images} images"
     if risk.threshold is None:
         return f"{score}."
