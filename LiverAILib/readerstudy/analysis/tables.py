@@ -12,6 +12,8 @@ from LiverAILib.readerstudy.statistics.estimate import Estimate, StatisticsError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
+    from LiverAILib.readerstudy.statistics.roc import PairedDifference
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plain:
@@ -102,6 +104,15 @@ def attempt(compute: Callable[[], Content]) -> Content:
         return compute()
     except StatisticsError as refusal:
         return Refusal(str(refusal))
+
+
+def attempt_both(compute: Callable[[], PairedDifference]) -> tuple[Content, Content]:
+    """A difference and its test, or its refusal twice."""
+    try:
+        found = compute()
+    except StatisticsError as refusal:
+        return Refusal(str(refusal)), Refusal(str(refusal))
+    return found.difference, found.test
 
 
 def number(value: float) -> str:

@@ -50,17 +50,24 @@ def mrmc_non_inferiority(
 
 
 def ai_against_readers(
-    merits: MeritTable, *, ai: str, arm: str, sampling: Sampling = "random readers, random cases", level: float = 0.95
+    merits: MeritTable,
+    *,
+    ai: str,
+    arm: str,
+    sampling: Sampling = "random readers, random cases",
+    level: float = 0.95,
+    own_cases: bool = False,
 ) -> PairedDifference:
     """The AI's figure minus the mean of the readers in one arm (Hillis' model of one row of differences).
 
     merits: from `Readings.with_ai`, so that the arm `ai` is the same for every reader. For non-inferiority use
-    `mrmc_non_inferiority` with first=ai. Raises StatisticsError if the arm `ai` differs between readers.
+    `mrmc_non_inferiority` with first=ai. own_cases: where readings are missing, the AI's figure beside each reader's is
+    of that reader's cases. Raises StatisticsError if the arm `ai` differs between readers otherwise.
     """
     for name in (ai, arm):
         own_covariance(merits, name)
     one, two = merits.arms.index(ai), merits.arms.index(arm)
-    if np.ptp(merits.values[one]) > 1e-12:
+    if not own_cases and np.ptp(merits.values[one]) > 1e-12:
         raise StatisticsError(f'"{ai}" differs between readers: it is an arm of readings, not the AI alone.')
     chosen = [one, two]
     pair = replace(
