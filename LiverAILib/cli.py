@@ -26,6 +26,11 @@ COMMANDS = {
     "phantom": ("LiverAILib.phantom.command", "add_parser", "write a synthetic exam with known truth"),
     "train": ("LiverAILib.training.command", "add_parser", "train a network"),
     "evaluate": ("LiverAILib.evaluation.command", "add_parser", "measure findings against known truth"),
+    "study": (
+        "LiverAILib.readerstudy.command",
+        "add_parser",
+        "a reader study: readings with and without the AI, and their analysis",
+    ),
     "demo": ("LiverAILib.demo", "add_parser", "a synthetic exam from DICOM to a Slicer scene"),
 }
 

@@ -1,0 +1,73 @@
+"""The AI's opinion of a case, from its findings, in the words of the reader study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from LiverAILib.findings import Findings, Lesion, Triage
+from LiverAILib.lesion_types import LesionType
+from LiverAILib.readerstudy.answers import decisions
+from LiverAILib.readerstudy.dataset import Verdict
+from LiverAILib.readerstudy.truth import AiMark, AiOpinion, PointLPS
+
+
+def opinion_of(findings: Findings, findings_sha256: str, affine: npt.NDArray[np.float64]) -> AiOpinion:
+    """What the findings say. affine: of the reference phase, voxel index (x, y, z, 1) to LPS mm.
+
+    Without a patient reading (no classifier) only the marks are known: nothing is made up. P(HCC) of a patient is the
+    highest of the lesions', and 0 without a lesion; where HCCNet's risk score has a threshold, that makes the HCC call.
+    """
+    reading, risk = findings.reading, findings.hcc_risk
+    worst = next((lesion for lesion in findings.lesions if reading and lesion.id == reading.worst), None)
+    verdict: Verdict | None = None
+    p_hcc: float | None = None
+    hcc = risk.hcc if risk else None
+    if reading is not None and reading.malignant is not None:
+        verdict = Verdict.MALIGNANT if reading.malignant else Verdict.BENIGN
+        if not findings.lesions:
+            verdict = Verdict.NO_LESION
+    types = [lesion.type_probabilities for lesion in findings.lesions]
+    if reading is not None and None not in types:
+        p_hcc = max((chances[LesionType.HCC] for chances in types if chances is not None), default=0.0)
+    kind = worst.likeliest_type if worst else None
+    if hcc is None and verdict is not None and p_hcc is not None:
+        hcc = any(lesion.likeliest_type is LesionType.HCC for lesion in findings.lesions)
+    return AiOpinion(
+        findings_sha256=findings_sha256,
+        hcc=hcc,
+        verdict=verdict,
+        type=kind,
+        p_hcc=p_hcc,
+        p_malignant=reading.malignancy if reading else None,
+        type_probabilities=worst.type_probabilities if worst else None,
+        low_risk=reading.triage is Triage.LOW if reading else None,
+        marks=tuple(_mark(lesion, affine) for lesion in findings.lesions),
+    )
+
+
+def agreement(answer: Mapping[str, Any], opinion: AiOpinion) -> dict[str, bool]:
+    """For each of hcc, verdict and type that both speak of: whether reader and AI say the same."""
+    hcc, verdict, kind = decisions(answer)
+    pairs = {"hcc": (hcc, opinion.hcc), "verdict": (verdict, opinion.verdict), "type": (kind, opinion.type)}
+    return {item: said == ai for item, (said, ai) in pairs.items() if said is not None and ai is not None}
+
+
+def _mark(lesion: Lesion, affine: npt.NDArray[np.float64]) -> AiMark:
+    corners = np.array(lesion.box_zyx, dtype=np.float64)[:, ::-1] - 0.5  # the outer faces of its voxels
+    choices = np.array([[corners[bit >> axis & 1, axis] for axis in range(3)] for bit in range(8)])
+    placed = choices @ affine[:3, :3].T + affine[:3, 3]
+    return AiMark(
+        confidence=min(max(lesion.probability, 0.0), 1.0),
+        centre_lps_mm=lesion.centre_lps_mm,
+        box_lps_mm=(_triple(placed.min(axis=0)), _triple(placed.max(axis=0))),
+        type=lesion.likeliest_type,
+    )
+
+
+def _triple(values: npt.NDArray[np.float64]) -> PointLPS:
+    x, y, z = (float(value) for value in values)
+    return x, y, z

@@ -1,0 +1,287 @@
+"""What the coordinator does to a study: create, seal, amend, override, reopen, verify."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from LiverAILib import __version__
+from LiverAILib.errors import OutputError
+from LiverAILib.readerstudy.allocation import allocate, pseudonyms
+from LiverAILib.readerstudy.errors import ProtocolError, StudyFileError
+from LiverAILib.readerstudy.layout import cases_folder
+from LiverAILib.readerstudy.protocol import Protocol
+from LiverAILib.readerstudy.protocol_file import read_protocol
+from LiverAILib.readerstudy.schema import Kind
+from LiverAILib.readerstudy.state import CLOCK, WASHOUT, StudyState, replay
+from LiverAILib.readerstudy.store import Clock, StudyFile
+from LiverAILib.readerstudy.truth import Head, TruthFile, read_truth, truth_path, write_truth
+
+#: What an amendment may change. All else would change what was read by whom, or how it was asked: that is a new study.
+AMENDABLE = ("title", "washout_days", "idle_seconds", "alpha", "primary", "hit_rule", "bundles")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Created:
+    """A study that was just made."""
+
+    study: Path
+    truth: Path
+    cases: int
+    training: int
+    readings: int
+
+
+def create_study(protocol_path: Path, out: Path, truth_out: Path | None = None, clock: Clock | None = None) -> Created:
+    """Make a study file and the coordinator's file of a protocol. Nothing that is there already is overwritten."""
+    whole = read_protocol(protocol_path)
+    protocol = whole.protocol
+    out, truth_out = out.absolute(), (truth_out or truth_path(out)).absolute()
+    if out.suffix == ".json" or out == truth_out:
+        raise OutputError(f"{out.name} can't be the study file's name. Choose one that ends with .sqlite.")
+    for path in (out, truth_out):
+        if path.exists():
+            raise OutputError(f"{path} is there already and is not overwritten. Choose another name.")
+    ids = pseudonyms([(case.name, case.training) for case in whole.cases], protocol.seed)
+    cases = dict(sorted((ids[case.name], case) for case in whole.cases))
+    strata = {case_id: case.truth.stratum for case_id, case in cases.items() if not case.training}
+    training = [case_id for case_id, case in cases.items() if case.training]
+    allocation = allocate(protocol, strata, training)
+    truth = TruthFile(study_id=secrets.token_hex(8), salt=secrets.token_hex(32), cases=cases, strata=strata)
+    with StudyFile.create(out, clock) as file:
+        write_truth(truth_out, truth, new=True)
+        file.append(
+            Kind.CREATED,
+            {
+                "study_id": truth.study_id,
+                "software_version": __version__,
+                "protocol": protocol.plain(),
+                "truth_sha256": truth.sha256(),
+                "allocation": {code: [slot.plain() for slot in slots] for code, slots in allocation.items()},
+            },
+        )
+    readings = sum(not slot.training for slots in allocation.values() for slot in slots)
+    return Created(study=out, truth=truth_out, cases=len(strata), training=len(training), readings=readings)
+
+
+def seal_study(path: Path, clock: Clock | None = None) -> str:
+    """Fix the protocol and the truth; returns the protocol's SHA-256. Only before the first answer that counts."""
+    with StudyFile.open(path, clock) as file:
+        state = replay(file.entries())
+        if state.sealed is not None:
+            raise ProtocolError(f"The protocol was sealed on {state.sealed:%Y-%m-%d}. Changes are amendments now.")
+        if state.answers:
+            raise ProtocolError(
+                f"There are {state.answers} answers already: what was read before the protocol is sealed is a pilot. "
+                "Create the study anew and seal it before the first reading."
+            )
+        sha256 = state.protocol.sha256()
+        file.append(Kind.SEALED, {"protocol_sha256": sha256, "truth_sha256": state.truth_sha256})
+    return sha256
+
+
+def amend_study(
+    path: Path, protocol_path: Path, reason: str, truth_file: Path | None = None, clock: Clock | None = None
+) -> dict[str, Any]:
+    """Change a sealed protocol, or a truth that was wrong, as a dated amendment; returns what changed.
+
+    Raises ProtocolError for a change that no amendment can make (readers, cases, arms, design, questions, seed).
+    """
+    reason = _reason(reason)
+    new = read_protocol(protocol_path)
+    truth_file = truth_file or truth_path(path.absolute())
+    with StudyFile.open(path, clock) as file:
+        state = replay(file.entries())
+        if state.sealed is None:
+            raise ProtocolError("The protocol is not sealed, so there is nothing to amend. Create the study anew.")
+        truth = own_truth(state, truth_file)
+        changes = _changes(state.protocol, new.protocol)
+        names = {case.name: case_id for case_id, case in truth.cases.items()}
+        if {case.name: case.training for case in new.cases} != {
+            case.name: case.training for case in truth.cases.values()
+        }:
+            raise ProtocolError("The cases are not those of the study. An amendment can't change them.")
+        cases = dict(sorted((names[case.name], case) for case in new.cases))
+        corrected = [case_id for case_id in cases if cases[case_id].truth != truth.cases[case_id].truth]
+        moved = [case_id for case_id in cases if cases[case_id].paths != truth.cases[case_id].paths]
+        changes |= {key: ids for key, ids in (("truth of", corrected), ("source of", moved)) if ids}
+        amended = truth.model_copy(update={"cases": cases})
+        if not changes and amended.sha256() == truth.sha256():
+            raise ProtocolError("This protocol is the same as the study's. Change it first.")
+        protocol = new.protocol
+        # First the file: were the truth written first and this cut off, the study would not fit its truth any more.
+        write_truth(truth_file.with_suffix(".amended"), amended)
+        file.append(
+            Kind.AMENDED,
+            {
+                "reason": reason,
+                "changes": changes,
+                "protocol": protocol.plain(),
+                "protocol_sha256": protocol.sha256(),
+                "truth_sha256": amended.sha256(),
+            },
+        )
+        truth_file.with_suffix(".amended").replace(truth_file)
+    return changes
+
+
+def override(
+    path: Path,
+    rule: str,
+    reason: str,
+    reader: str | None = None,
+    case: str | None = None,
+    clock: Clock | None = None,
+) -> None:
+    """Set a rule aside, with a reason that the report prints.
+
+    "washout": the reader may read the case (or all) before the washout is over. "clock": the last entries were written
+    with a wrong clock, and today's is right.
+    """
+    reason = _reason(reason)
+    with StudyFile.open(path, clock) as file:
+        state = replay(file.entries())
+        if rule == WASHOUT:
+            _known(state, reader, case)
+            file.append(Kind.OVERRIDE, {"rule": WASHOUT, "reason": reason}, reader=reader, case_id=case)
+        elif rule == CLOCK:
+            if reader or case:
+                raise StudyFileError("The clock is everybody's: override it without a reader and a case.")
+            file.append(Kind.OVERRIDE, {"rule": CLOCK, "reason": reason}, clock_checked=False)
+        else:
+            raise StudyFileError(f'"{rule}" is no rule that can be overridden. Rules: {WASHOUT}, {CLOCK}.')
+
+
+def reopen(path: Path, reader: str, case: str, arm: str, reason: str, clock: Clock | None = None) -> None:
+    """Let a reader answer a case again. The earlier answer stays in the file; the later one counts."""
+    reason = _reason(reason)
+    with StudyFile.open(path, clock) as file:
+        state = replay(file.entries())
+        _known(state, reader, case)
+        own = state.readers[reader]
+        slot = next((slot for slot in own.slots if (slot.case, slot.arm) == (case, arm)), None)
+        if slot is None or not own.done(slot):
+            raise StudyFileError(f"Reader {reader} has no answer to {case} ({arm}) that could be reopened.")
+        file.append(
+            Kind.REOPENED, {"rule": "final answer", "reason": reason}, reader=reader, case_id=case, arm=arm,
+            period=slot.period,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified:
+    """The result of a verification: the end of the file, and what was looked at."""
+
+    head: Head
+    checked: tuple[str, ...]
+
+
+def verify_study(
+    path: Path, truth_file: Path | None = None, *, files: bool = False, clock: Clock | None = None
+) -> Verified:
+    """Check all there is to check; raises StudyFileError that names the first thing that is wrong.
+
+    truth_file: also check the truth, the allocation, the AI's opinions, and that the file still holds what it held at
+    every earlier verification (whoever rewrites the whole chain, or cuts off its end, is found by that). files: also
+    hash all prepared files.
+    """
+    with StudyFile.open(path, clock) as file:
+        number, last = file.verify()
+        entries = list(file.entries())
+    state = replay(entries)
+    checked = [f"{number} entries, each chained to the one before"]
+    for entry in entries:
+        if entry.kind is Kind.SEALED and entry.content["protocol_sha256"] != _protocol_hash_at(entries, entry.number):
+            raise StudyFileError(f"{path.name}: the sealed hash is not that of the protocol.")
+    if state.sealed:
+        checked.append(f"protocol sealed on {state.sealed:%Y-%m-%d}, {len(state.amendments)} amendments")
+    head = Head(number=number, hash=last)
+    if truth_file is not None:
+        truth = own_truth(state, truth_file)
+        hashes = {entry.number: entry.hash for entry in entries}
+        for known in truth.heads:
+            if hashes.get(known.number) != known.hash:
+                raise StudyFileError(
+                    f"{path.name} is not what it was: entry {known.number} differs from the one seen at an earlier "
+                    "verification, or is gone. Take your last good copy, and keep this one."
+                )
+        if state.allocation != allocate(state.protocol, truth.strata, state.training):
+            raise StudyFileError(f"{path.name}: the allocation is not the one that follows from the seed.")
+        for case, prepared in state.prepared.items():
+            if case not in truth.ai or truth.opinion_sha256(case) != prepared.opinion_sha256:
+                raise StudyFileError(f"{truth_file.name}: the AI's opinion of {case} is not the prepared one.")
+        if head not in truth.heads:
+            write_truth(truth_file, truth.model_copy(update={"heads": [*truth.heads, head]}))
+        checked.append(f"truth of {len(truth.cases)} cases, allocation, {len(truth.heads)} earlier verifications")
+    if files:
+        checked.append(f"{check_files(path, state)} prepared files")
+    return Verified(head=head, checked=tuple(checked))
+
+
+def check_files(path: Path, state: StudyState) -> int:
+    """Hash all prepared files; returns their number. Raises StudyFileError naming the first that is not as it was."""
+    count = 0
+    for prepared in state.prepared.values():
+        for name, sha256 in prepared.files.items():
+            file = cases_folder(path.absolute()) / name
+            try:
+                with file.open("rb") as opened:
+                    found = hashlib.file_digest(opened, "sha256").hexdigest()
+            except OSError as error:
+                raise StudyFileError(f"{file} can't be read ({error.strerror}). Prepare the case again.") from error
+            if found != sha256:
+                raise StudyFileError(f"{file} is not the file that was prepared. Prepare the case again.")
+            count += 1
+    return count
+
+
+def own_truth(state: StudyState, truth_file: Path) -> TruthFile:
+    """The coordinator's file, if it is this study's and as it was."""
+    pending = truth_file.with_suffix(".amended")
+    if pending.exists():  # an amendment was cut off between its two files: finish it, or drop it
+        amended = read_truth(pending)
+        if amended.sha256() == state.truth_sha256:
+            pending.replace(truth_file)
+        else:
+            pending.unlink()
+    truth = read_truth(truth_file)
+    if truth.study_id != state.study_id:
+        raise StudyFileError(f"{truth_file.name} is the truth of another study. Name the right one with --truth.")
+    if truth.sha256() != state.truth_sha256:
+        raise StudyFileError(
+            f"{truth_file.name} was changed: its cases or their truth are not those of the study. Take your copy of "
+            "it; a truth that was wrong is corrected with `liverai study amend`."
+        )
+    return truth
+
+
+def _protocol_hash_at(entries: list[Any], number: int) -> str:
+    return replay(entry for entry in entries if entry.number < number).protocol.sha256()
+
+
+def _changes(old: Protocol, new: Protocol) -> dict[str, Any]:
+    before, after = old.plain(), new.plain()
+    changed = {key: [before[key], after[key]] for key in before if before[key] != after[key]}
+    fixed = sorted(set(changed) - set(AMENDABLE))
+    if fixed:
+        raise ProtocolError(
+            f"An amendment can't change {', '.join(fixed)}: that would be another study. It can change: "
+            f"{', '.join(AMENDABLE)}, and a case's truth."
+        )
+    return changed
+
+
+def _reason(reason: str) -> str:
+    if len(reason.split()) < 2:
+        raise ProtocolError("Give the reason in words: it is printed in the report.")
+    return " ".join(reason.split())
+
+
+def _known(state: StudyState, reader: str | None, case: str | None) -> None:
+    if reader not in state.readers:
+        raise StudyFileError(f'"{reader}" is no reader of this study. Readers: {", ".join(state.readers)}.')
+    if case is not None and case not in state.cases:
+        raise StudyFileError(f'"{case}" is no case of this study. Cases are called C001 and so on.')
