@@ -2,7 +2,7 @@
 
 A plain value without a file behind it: made from a study file, from exported tables, or by simulation. What is missing
 stays missing: an answer that was not given is not in `answers`, a question that was not asked is None.
-Probabilities are fractions from 0 to 1, positions are (x, y, z) in mm of the patient (LPS), times are seconds.
+Probabilities are fractions from 0 to 1, positions are (z, y, x) in mm of the patient (LPS), times are seconds.
 """
 
 from __future__ import annotations

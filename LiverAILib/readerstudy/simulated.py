@@ -1,8 +1,8 @@
 """A whole reader study drawn at random: answers, marks, times and AI results with known causes.
 
-For trying out the report and for measuring it; nothing in it comes from a patient. Ratings come from class scores (seven
-types and no lesion): the true class is ahead by `separation`, and noise of case, arm and case, reader and case, and of the
-single reading is added, as in the model of Roe and Metz; probabilities are their softmax.
+For trying out the report and for measuring it; nothing in it comes from a patient. Probabilities are the softmax of
+class scores (seven types and no lesion): the true class is ahead by `separation`, and noise of case, arm and case,
+reader and case, and of the single reading is added, as in the model of Roe and Metz.
 """
 
 from __future__ import annotations
@@ -40,13 +40,15 @@ _MALIGNANT = np.array([kind is not None and kind.malignant for kind in CLASSES])
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatedStudy:
-    """What to draw. gain: what the AI adds to the separation in the assisted arm; time_ratio: assisted over unassisted."""
+    """What to draw. gain: what the AI adds to the separation in the assisted arm; time_ratio: assisted over unassisted;
+    missing: share of answers that are not there.
+    """
 
     readers: int = 6
     cases: int = 300
     seed: int = 0
-    separation: float = 3.0
-    gain: float = 0.6
+    separation: float = 1.7
+    gain: float = 0.4
     time_ratio: float = 0.85
     missing: float = 0.0
     margin: float | None = 0.05
@@ -86,7 +88,7 @@ def _case(k: int, kind: LesionType | None, rng: np.random.Generator) -> Case:
     others = [other for other in LesionType if kind is not None and (other is kind or not other.malignant)]
     lesions = []
     for m in range(number):
-        centre = rng.uniform((-120, -80, -60), (40, 80, 60))
+        centre = rng.uniform((-60, -80, -120), (60, 80, 40))
         half = rng.uniform(5, 25)
         low, high = centre - half, centre + half
         lesions.append(
@@ -102,8 +104,8 @@ def _case(k: int, kind: LesionType | None, rng: np.random.Generator) -> Case:
 
 
 def _point(values: Array) -> tuple[float, float, float]:
-    x, y, z = (round(float(value), 1) for value in values)
-    return x, y, z
+    z, y, x = (round(float(value), 1) for value in values)
+    return z, y, x
 
 
 def _scores(classes: np.ndarray, shape: tuple[int, ...], separation: float | Array, rng: np.random.Generator) -> Array:
@@ -183,7 +185,7 @@ def _opinion(probabilities: Array) -> _Said:
     p_hcc = float(probabilities[0])
     p_malignant = min(round(float(probabilities[_MALIGNANT].sum()), 2), 1.0)
     malignant = p_malignant >= 0.5
-    likely = CLASSES[int(np.where(_MALIGNANT == malignant, probabilities, -1.0).argmax())]
+    likely = CLASSES[int(np.where(malignant == _MALIGNANT, probabilities, -1.0).argmax())]
     hcc = p_hcc >= 0.5
     verdict = Verdict.MALIGNANT if malignant else Verdict.NO_LESION if likely is None else Verdict.BENIGN
     return _Said(hcc, verdict, LesionType.HCC if hcc else likely, p_hcc, p_malignant)
@@ -198,7 +200,7 @@ def _marks(case: Case, sensitivity: float, rng: np.random.Generator) -> tuple[Ma
             sure = round(float(rng.beta(5, 2)), 2)
             marks.append(Mark(confidence=sure, point=_middle(box), box=box, type=lesion.type))
     for _ in range(int(rng.poisson(0.15))):
-        centre = rng.uniform((-120, -80, -60), (40, 80, 60))
+        centre = rng.uniform((-60, -80, -120), (60, 80, 40))
         box = (_point(centre - 8), _point(centre + 8))
         marks.append(Mark(confidence=round(float(rng.beta(2, 3)), 2), point=_middle(box), box=box))
     return tuple(marks)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
 from LiverAILib.readerstudy.analysis.arms_section import BOTH_RANDOM, Asked, asked, claim_words
 from LiverAILib.readerstudy.analysis.prepared import Prepared
 from LiverAILib.readerstudy.analysis.select import AI, Grid
 from LiverAILib.readerstudy.analysis.study_section import pair_of
-from LiverAILib.readerstudy.analysis.tables import Cell, Content, Refusal, Section, Table, attempt, attempt_both
+from LiverAILib.readerstudy.analysis.tables import Cell, Content, Refusal, Section, Table, attempt
 from LiverAILib.readerstudy.statistics.claims import ai_against_readers, mrmc_non_inferiority
 from LiverAILib.readerstudy.statistics.estimate import Array, StatisticsError
 from LiverAILib.readerstudy.statistics.incomplete import METHOD
@@ -35,9 +33,11 @@ def ai_section(prepared: Prepared) -> Section:
     return Section(
         title="The AI against the readers, and paired accuracy",
         text=(
-            "Over readers: the AI's figure minus the readers' mean, readers and cases random (Obuchowski-Rockette-Hillis "
-            "for one row of differences). By reader: right or wrong on the same patients. These tests are not adjusted "
-            "for their number.",
+            (
+                "Over readers: the AI's figure minus the readers' mean, readers and cases random "
+                "(Obuchowski-Rockette-Hillis for one row of differences). By reader: right or wrong on the same "
+                "patients. These tests are not adjusted for their number."
+            ),
         ),
         tables=tuple(table for table in tables if table.cells),
     )
@@ -149,9 +149,11 @@ def _pairs(grid: Grid, prepared: Prepared) -> Table:
 
 def _two_arms(grid: Grid, prepared: Prepared) -> Table:
     pair = pair_of(prepared.data.protocol)
-    cells: list[Cell] = []
-    for reader in grid.readers if pair is not None else ():
+    key, cells = f"arms_paired_{grid.target.name.lower()}", []
+    if pair is None:
+        return Table(key=key, title="", rows_are="reader", cells=())
+    for reader in grid.readers:
         rows = (grid.row(reader, pair[0], "decisions"), grid.row(reader, pair[1], "decisions"))
         cells += _paired_cells(reader, grid, pair, rows, prepared, None)
-    title = "" if pair is None else f"Accuracy of each reader, {pair[0]} minus {pair[1]}: {grid.target.positive} or not"
-    return Table(key=f"arms_paired_{grid.target.name.lower()}", title=title, rows_are="reader", cells=tuple(cells))
+    title = f"Accuracy of each reader, {pair[0]} minus {pair[1]}: {grid.target.positive} or not"
+    return Table(key=key, title=title, rows_are="reader", cells=tuple(cells))

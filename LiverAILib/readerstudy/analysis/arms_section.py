@@ -9,13 +9,24 @@ from typing import get_args
 from LiverAILib.readerstudy.analysis import plots
 from LiverAILib.readerstudy.analysis.prepared import MERITS, Prepared
 from LiverAILib.readerstudy.analysis.study_section import endpoint_words, is_primary, pair_of
-from LiverAILib.readerstudy.analysis.tables import Cell, Content, Picture, Plain, Refusal, Section, Table, attempt
+from LiverAILib.readerstudy.analysis.tables import (
+    Cell,
+    Content,
+    Picture,
+    Plain,
+    Refusal,
+    Section,
+    Table,
+    attempt,
+    attempt_both,
+)
 from LiverAILib.readerstudy.dataset import Endpoint, Merit, Target
 from LiverAILib.readerstudy.statistics.claims import mrmc_non_inferiority
-from LiverAILib.readerstudy.statistics.estimate import Sampling, StatisticsError, TestResult
+from LiverAILib.readerstudy.statistics.estimate import Estimate, Sampling, StatisticsError, TestResult
 from LiverAILib.readerstudy.statistics.merits import CovarianceMethod, MeritTable
 from LiverAILib.readerstudy.statistics.mrmc import MrmcAnalysis, arm_mean, obuchowski_rockette
 from LiverAILib.readerstudy.statistics.paired import NonInferiority
+from LiverAILib.readerstudy.statistics.roc import PairedDifference
 
 BOTH_RANDOM: Sampling = "random readers, random cases"
 
@@ -69,10 +80,12 @@ def arms_section(prepared: Prepared) -> Section:
         return Section(title=title, text=("There is one arm only: nothing to compare.",))
     tables = [_means(prepared), _overview(prepared, pair), _samplings(prepared, pair), _components(prepared)]
     text = [
-        "Obuchowski-Rockette model with Hillis' degrees of freedom; a difference is always "
-        f"{pair[0]} minus {pair[1]}. Pooling the readers' answers (McNemar) takes answers to one case for "
-        "independent, and a paired t test over readers takes these cases for all there are: both find differences "
-        "where there is none (`liverai study simulate` shows how often), so neither is used."
+        (
+            "Obuchowski-Rockette model with Hillis' degrees of freedom; a difference is always "
+            f"{pair[0]} minus {pair[1]}. Pooling the readers' answers (McNemar) takes answers to one case for "
+            "independent, and a paired t test over readers takes these cases for all there are: both find differences "
+            "where there is none (`liverai study simulate` shows how often), so neither is used."
+        )
     ]
     if protocol.endpoint is not None:
         tables.insert(0, _endpoint_table(prepared, protocol.endpoint))
@@ -85,7 +98,7 @@ def arms_section(prepared: Prepared) -> Section:
 
 def _contents(
     table: MeritTable, pair: tuple[str, str], sampling: Sampling, level: float
-) -> tuple[MrmcAnalysis, Content, Content]:
+) -> tuple[MrmcAnalysis, Estimate, TestResult]:
     found = obuchowski_rockette(table, sampling, level)
     between = found.difference(*pair)
     return found, between.difference, between.test
@@ -176,7 +189,8 @@ def _overview(prepared: Prepared, pair: tuple[str, str]) -> Table:
     for which in asked(prepared):
         columns = (f"{pair[0]} minus {pair[1]}", "test of no difference")
         try:
-            found, *contents = _contents(two_arms(prepared, which), pair, BOTH_RANDOM, prepared.settings.level)
+            found, difference, test = _contents(two_arms(prepared, which), pair, BOTH_RANDOM, prepared.settings.level)
+            contents: list[Content] = [difference, test]
             notes += [f"{which.name}: {note}" for note in found.notes]
         except StatisticsError as refusal:
             contents = [Refusal(str(refusal))] * 2
@@ -195,11 +209,13 @@ def _samplings(prepared: Prepared, pair: tuple[str, str]) -> Table:
     for which in asked(prepared):
         for sampling in get_args(Sampling)[1:]:
 
-            def compute(which: Asked = which, sampling: Sampling = sampling, part: int = 1) -> Content:
-                return _contents(two_arms(prepared, which), pair, sampling, prepared.settings.level)[part]
+            def compute(which: Asked = which, sampling: Sampling = sampling) -> PairedDifference:
+                found = obuchowski_rockette(two_arms(prepared, which), sampling, prepared.settings.level)
+                return found.difference(*pair)
 
-            cells.append(Cell(row=which.name, column=sampling, content=attempt(compute)))
-            cells.append(Cell(row=which.name, column=f"test, {sampling}", content=attempt(partial(compute, part=2))))
+            difference, test = attempt_both(compute)
+            cells.append(Cell(row=which.name, column=sampling, content=difference))
+            cells.append(Cell(row=which.name, column=f"test, {sampling}", content=test))
         if which.merit == "AUC":
             for covariance in get_args(CovarianceMethod):
                 if covariance == prepared.settings.covariance:

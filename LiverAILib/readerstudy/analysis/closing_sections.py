@@ -12,6 +12,7 @@ import scipy
 from LiverAILib import __version__
 from LiverAILib.readerstudy.analysis.arms_section import Asked, asked, secondary_tests, two_arms
 from LiverAILib.readerstudy.analysis.prepared import Prepared
+from LiverAILib.readerstudy.analysis.select import Grid
 from LiverAILib.readerstudy.analysis.study_section import is_primary, pair_of
 from LiverAILib.readerstudy.analysis.tables import Cell, Content, Plain, Section, Table, attempt
 from LiverAILib.readerstudy.analysis.use_section import time_test
@@ -53,8 +54,10 @@ def multiplicity_section(prepared: Prepared) -> Section:
     return Section(
         title="Multiplicity",
         text=(
-            f"Holm's correction over {of}, readers and cases random, with the active reading time. Tests of single "
-            "readers and of the AI against readers are not in this family and are not adjusted.",
+            (
+                f"Holm's correction over {of}, readers and cases random, with the active reading time. Tests of single "
+                "readers and of the AI against readers are not in this family and are not adjusted."
+            ),
         ),
         tables=(Table(key="holm", title="Adjusted p-values", rows_are="comparison", cells=tuple(cells)),)
         if cells
@@ -70,8 +73,10 @@ def planning_section(prepared: Prepared) -> Section:
     return Section(
         title="Power of a next study",
         text=(
-            f"With this study's variance components as the pilot's, for a true difference of {effect:g}, two-sided alpha "
-            f"{alpha:g}. Formula: {MRMC_FORMULA}.",
+            (
+                f"With this study's variance components as the pilot's, for a true difference of {effect:g}, "
+                f"two-sided alpha {alpha:g}. Formula: {MRMC_FORMULA}."
+            ),
             f"Paired non-inferiority of accuracy: {PAIRED_FORMULA}.",
             "`liverai study simulate` draws studies of this layout and counts rejections: power and type I error.",
         ),
@@ -119,8 +124,8 @@ def _paired(prepared: Prepared) -> list[Table]:
     for grid in prepared.grids:
         for reader in grid.readers:
 
-            def needed(grid: object = grid, reader: str = reader) -> Content:
-                counts = _discordant(prepared, grid, reader, pair)
+            def needed(grid: Grid = grid, reader: str = reader) -> Content:
+                counts = _discordant(grid, reader, pair)
                 share = (counts.only_first + counts.only_second) / counts.n
                 alpha = prepared.data.protocol.alpha / 2
                 found = paired_non_inferiority_cases(margin=margin, discordant=share, alpha=alpha)
@@ -135,10 +140,7 @@ def _paired(prepared: Prepared) -> list[Table]:
     return [Table(key="power_paired", title=title, rows_are="reader", cells=tuple(cells))]
 
 
-def _discordant(prepared: Prepared, grid: object, reader: str, pair: tuple[str, str]) -> PairedCounts:
-    from LiverAILib.readerstudy.analysis.select import Grid
-
-    assert isinstance(grid, Grid)
+def _discordant(grid: Grid, reader: str, pair: tuple[str, str]) -> PairedCounts:
     rows = [grid.row(reader, arm, "decisions") for arm in pair]
     both = np.isfinite(rows[0]) & np.isfinite(rows[1])
     right = {arm: (row == grid.truth)[both] for arm, row in zip(pair, rows, strict=True)}
@@ -163,16 +165,24 @@ def methods_section(prepared: Prepared) -> Section:
 
 
 _METHODS = (
-    "Proportions: exact intervals (Clopper and Pearson 1934). F1: the exact interval of hit / (hit + missed + false), "
-    "transformed. Cohen's kappa: Fleiss, Cohen and Everitt 1969. Predictive values at other prevalences: Mercaldo, Lau "
-    "and Zhou 2007.",
-    "AUC: empirical, DeLong, DeLong and Clarke-Pearson 1988; where all cases are ranked right, Newcombe 2006. Readers "
-    "and cases: Obuchowski and Rockette 1995, degrees of freedom by Hillis 2007 and 2014; covariance by jackknife, DeLong "
-    "or unbiased U-statistics (Gallas 2006). Where not every reader read every case: each reader's own cases, covariance "
-    "over shared cases.",
-    "Paired proportions: McNemar exact and mid-p, Tango 1998, Newcombe 1998 (method 10). Agreement: Fleiss 1971 with "
-    "Fleiss, Nee and Landis 1979, Krippendorff's alpha, jackknife intervals. Types: Stuart 1955, Maxwell 1970. "
-    "Several tests: Holm 1979. wAFROC: Chakraborty's weighted figure.",
-    "A figure that can't be estimated is replaced by the reason. Missing answers are left out and counted, never taken "
-    "for negative.",
+    (
+        "Proportions: exact intervals (Clopper and Pearson 1934). F1: the exact interval of hit / (hit + missed + "
+        "false), transformed. Cohen's kappa: Fleiss, Cohen and Everitt 1969. Predictive values at other prevalences:"
+        " Mercaldo, Lau and Zhou 2007."
+    ),
+    (
+        "AUC: empirical, DeLong, DeLong and Clarke-Pearson 1988; where all cases are ranked right, Newcombe 2006. "
+        "Readers and cases: Obuchowski and Rockette 1995, degrees of freedom by Hillis 2007 and 2014; covariance by "
+        "jackknife, DeLong or unbiased U-statistics (Gallas 2006). Where not every reader read every case: each "
+        "reader's own cases, covariance over shared cases."
+    ),
+    (
+        "Paired proportions: McNemar exact and mid-p, Tango 1998, Newcombe 1998 (method 10). Agreement: Fleiss 1971 "
+        "with Fleiss, Nee and Landis 1979, Krippendorff's alpha, jackknife intervals. Types: Stuart 1955, Maxwell "
+        "1970. Several tests: Holm 1979. wAFROC: Chakraborty's weighted figure."
+    ),
+    (
+        "A figure that can't be estimated is replaced by the reason. Missing answers are left out and counted, never"
+        " taken for negative."
+    ),
 )

@@ -22,7 +22,7 @@ class Masks:
     def __init__(self) -> None:
         self._path: str | None = None
         self._labels: npt.NDArray[np.generic] | None = None
-        self._inverse = np.eye(4)
+        self._inverse: npt.NDArray[np.floating] = np.eye(4)
 
     def inside(self, point: Point, mask: LesionMask) -> bool:
         """Whether the voxel at this point has the lesion's label. Raises RunFolderError for a damaged file."""
@@ -36,7 +36,7 @@ class Masks:
                 )
             self._labels, header = read_nrrd(mask.path)
             self._path, self._inverse = str(mask.path), np.linalg.inv(header.affine)
-        x, y, z = np.round(self._inverse @ (*point, 1.0))[:3].astype(int)
+        x, y, z = np.round(self._inverse @ (*point[::-1], 1.0))[:3].astype(int)  # the affine takes (x, y, z)
         labels = self._labels if self._labels.ndim == 3 else self._labels[..., mask.layer]
         if not ((np.array([z, y, x]) >= 0) & (np.array([z, y, x]) < np.array(labels.shape))).all():
             return False

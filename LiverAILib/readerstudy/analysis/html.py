@@ -28,7 +28,8 @@ td.refused { color: #8a4b00; font-style: italic; max-width: 22rem; min-width: 9r
 .notes { font-size: .8rem; color: #555; } .notes p { margin: .15rem 0; max-width: 70rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; margin: .6rem 0; }
 dt { color: #555; } dd { margin: 0; overflow-wrap: anywhere; }
-figure { margin: 1.2rem 0; } figure img { max-width: 100%; height: auto; } figcaption { font-size: .85rem; color: #555; }
+figure { margin: 1.2rem 0; } figure img { max-width: 100%; height: auto; }
+figcaption { font-size: .85rem; color: #555; }
 footer { margin-top: 3rem; color: #777; font-size: .8rem; }
 @media print { body { max-width: none; padding: 0; } .scroll { overflow: visible; } }
 """
@@ -73,7 +74,8 @@ def _table(table: Table) -> str:
     head = "".join(f"<th>{escape(column)}</th>" for column in table.columns)
     rows = []
     for row in table.rows:
-        data = "".join(_cell(by_place.get((row, column)), letters) for column in table.columns)
+        cells = [by_place.get((row, column)) for column in table.columns]
+        data = "".join(_cell(cell, letters, before) for cell, before in zip(cells, [None, *cells], strict=False))
         rows.append(f"<tr><th>{escape(row)}</th>{data}</tr>")
     notes = [f"<sup>{letters[method]}</sup> {escape(method)}" if letters else escape(method) for method in known]
     notes += [escape(note) for note in table.notes]
@@ -85,10 +87,12 @@ def _table(table: Table) -> str:
     )
 
 
-def _cell(cell: Cell | None, letters: Mapping[str, str]) -> str:
+def _cell(cell: Cell | None, letters: Mapping[str, str], before: Cell | None) -> str:
     if cell is None:
         return "<td></td>"
     if isinstance(cell.content, Refusal):
+        if before is not None and before.content == cell.content:
+            return '<td class="refused">as on the left</td>'
         return f'<td class="refused">{escape(cell.content.text)}</td>'
     first, *middle, last = lines(cell.content)
     letter = letters.get(methods((cell,))[0])

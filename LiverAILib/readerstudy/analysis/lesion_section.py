@@ -48,8 +48,10 @@ def lesion_section(prepared: Prepared) -> Section:
     return Section(
         title=title,
         text=(
-            f"Hit rule of the protocol: {rule.words}. A lesion marked twice counts once; a mark that hits no lesion is a "
-            "false one. Patients are resampled, as lesions of one patient are not independent.",
+            (
+                f"Hit rule of the protocol: {rule.words}. A lesion marked twice counts once; a mark that hits no "
+                "lesion is a false one. Patients are resampled, as lesions of one patient are not independent."
+            ),
         ),
         tables=tuple(tables),
         pictures=_pictures(scored, prepared),
@@ -71,18 +73,17 @@ def _name(arm: str, reader: str) -> str:
 
 def _table(scored: Scored, rule: HitRule, prepared: Prepared, key: str, *, main: bool = True) -> Table:
     chosen, cells = prepared.settings, []
-    options = {"replicates": chosen.replicates, "seed": chosen.seed}
     for arm, reader, cases in sorted(raters(scored), key=lambda rater: rater[0] == rater[1]):
         row = _name(arm, reader)
 
         def recall(cases: list[CaseMarks] = cases) -> Estimate:
-            return lesion_recall(cases, **options, level=chosen.level)
+            return lesion_recall(cases, replicates=chosen.replicates, seed=chosen.seed, level=chosen.level)
 
         def false(cases: list[CaseMarks] = cases) -> Estimate:
-            return false_marks_per_case(cases, **options, level=chosen.level)
+            return false_marks_per_case(cases, replicates=chosen.replicates, seed=chosen.seed, level=chosen.level)
 
         def area(cases: list[CaseMarks] = cases) -> Estimate:
-            return wafroc_area(cases, **options, level=chosen.level)
+            return wafroc_area(cases, replicates=chosen.replicates, seed=chosen.seed, level=chosen.level)
 
         cells += [
             Cell(row=row, column="lesion recall", content=attempt(recall)),

@@ -16,6 +16,20 @@ _LEFT, _TOP = 0.045, 0.955
 _GAP = 2
 _CELL = 22
 _LEAST_ROOM = 8
+#: The fonts that every PDF reader has: nothing is embedded, and the text is drawn 20 times as fast.
+_FONTS = {
+    "pdf.use14corefonts": True,
+    "font.family": "Helvetica",
+    "font.weight": "medium",
+    "axes.labelweight": "medium",
+    "axes.titleweight": "medium",
+    "axes.unicode_minus": False,
+}
+
+
+def _latin(text: str) -> str:
+    """The text with what those fonts lack as question marks."""
+    return text.encode("latin-1", "replace").decode("latin-1")
 
 
 def _wrapped(text: str, width: int = WIDTH, indent: str = "") -> list[str]:
@@ -95,33 +109,32 @@ def pages_of(report: Report) -> Iterator[list[str]]:
 
 def write_pdf(path: Path, report: Report) -> None:
     """Write all text pages, then the plots, one a page."""
+    import matplotlib as mpl
     from matplotlib.backends.backend_pdf import PdfPages
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     pages = list(pages_of(report))
     pictures = [picture for section in report.sections for picture in section.pictures]
     total = len(pages) + len(pictures)
-    with PdfPages(path, metadata={"Title": report.title, "Creator": "LiverAI", "CreationDate": None}) as file:
+    with (
+        mpl.rc_context(_FONTS),
+        PdfPages(path, metadata={"Title": report.title, "Creator": "LiverAI", "CreationDate": None}) as file,
+    ):
         for number, page in enumerate(pages, 1):
             sheet = Figure(figsize=PAGE_INCHES)
             sheet.text(
-                _LEFT, _TOP, "\n".join(page), family="DejaVu Sans Mono", size=_TEXT_SIZE, va="top", linespacing=1.1
+                _LEFT, _TOP, _latin("\n".join(page)), family="Courier", size=_TEXT_SIZE, va="top", linespacing=1.1
             )
             sheet.text(_LEFT, 0.02, f"Research use only. Not for diagnosis.   {number} / {total}", size=6.5)
             file.savefig(sheet)
         for number, picture in enumerate(pictures, len(pages) + 1):
             width, height = picture.inches
-            scale = min(1.0, 9.5 / width, 6.6 / height)
-            sheet = Figure(figsize=PAGE_INCHES)
-            inner = sheet.add_gridspec(
-                1,
-                1,
-                left=0.5 - width * scale / PAGE_INCHES[0] / 2,
-                right=0.5 + width * scale / PAGE_INCHES[0] / 2,
-                bottom=0.5 - height * scale / PAGE_INCHES[1] / 2,
-                top=0.5 + height * scale / PAGE_INCHES[1] / 2,
-            )
-            picture.draw(sheet.add_subfigure(inner[0]))
+            scale = min(1.0, 9.5 / width, 6.4 / height)
+            across, up = width * scale / PAGE_INCHES[0], height * scale / PAGE_INCHES[1]
+            place = ConstrainedLayoutEngine(rect=(0.5 - across / 2, 0.52 - up / 2, across, up))
+            sheet = Figure(figsize=PAGE_INCHES, layout=place)
+            picture.draw(sheet)
             sheet.text(_LEFT, 0.94, picture.title, size=11, weight="bold")
             sheet.text(_LEFT, 0.06, "\n".join(textwrap.wrap(picture.caption, 150)), size=8, va="bottom")
             sheet.text(_LEFT, 0.02, f"Research use only. Not for diagnosis.   {number} / {total}", size=6.5)

@@ -104,7 +104,22 @@ class Prepared:
 
         Where readings are missing, each reader's figure is of the cases read in all arms. Raises StatisticsError.
         """
-        covariance = covariance or self.settings.covariance
+        key = (merit, target, with_ai, covariance or self.settings.covariance)
+        if key not in self._merits:
+            try:
+                self._merits[key] = self._compute(*key)
+            except StatisticsError as refusal:
+                self._merits[key] = str(refusal)
+        found = self._merits[key]
+        if isinstance(found, str):
+            raise StatisticsError(found)
+        return found
+
+    _merits: dict[tuple[Merit, Target, bool, CovarianceMethod], MeritTable | str] = field(
+        default_factory=dict, init=False, repr=False
+    )
+
+    def _compute(self, merit: Merit, target: Target, with_ai: bool, covariance: CovarianceMethod) -> MeritTable:
         if merit == "wAFROC":
             return self._wafroc(with_ai, covariance)
         readings = self.readings(merit, target, with_ai=with_ai)

@@ -15,35 +15,49 @@ def reader_section(prepared: Prepared) -> Section:
     """Accuracy, recall, predictive values and F1 of both classes by name, kappa; predictive values by prevalence."""
     tables = []
     for grid in prepared.grids:
-        tables += [_decisions(grid, prepared.settings.level), _prevalence(grid, prepared)]
+        tables += [_counts(grid), _decisions(grid, prepared.settings.level), _prevalence(grid, prepared)]
     return Section(
         title="Each reader and the AI alone",
         text=(
-            "Sensitivity is the share of the class asked for that was called so, specificity that of the other class; "
-            "both classes are named in every column. Missing answers are left out.",
+            (
+                "Sensitivity is the share of the class asked for that was called so, specificity that of the other "
+                "class; both classes are named in every column. Missing answers are left out."
+            ),
         ),
         tables=tuple(tables),
+    )
+
+
+def _counts(grid: Grid) -> Table:
+    cells = []
+    for who, arm in grid.raters:
+        counts, row = grid.counts(who, arm), rater_name(who, arm)
+        for name, value, n in (
+            (f"true {grid.target.positive}", counts.true_positive, counts.n),
+            (f"missed {grid.target.positive}", counts.false_negative, counts.n),
+            (f"true {grid.target.negative}", counts.true_negative, counts.n),
+            (f"falsely called {grid.target.positive}", counts.false_positive, counts.n),
+            ("without an answer", counts.missing, counts.n + counts.missing),
+        ):
+            content = Plain(name=name, value=value, n=n, unit=counts.unit)
+            cells.append(Cell(row=row, column=name, content=content))
+    return Table(
+        key=f"counts_{grid.target.name.lower()}",
+        title=f"Decisions counted: {grid.target.positive} or not",
+        rows_are="reader, arm",
+        cells=tuple(cells),
     )
 
 
 def _decisions(grid: Grid, level: float) -> Table:
     cells = []
     for who, arm in grid.raters:
-        counts, row = grid.counts(who, arm), rater_name(who, arm)
-        for name, cell in (
-            (f"true {grid.target.positive}", counts.true_positive),
-            (f"missed {grid.target.positive}", counts.false_negative),
-            (f"true {grid.target.negative}", counts.true_negative),
-            (f"falsely called {grid.target.positive}", counts.false_positive),
-        ):
-            content: Content = Plain(name=name, value=cell, n=counts.n, unit=counts.unit)
-            cells.append(Cell(row=row, column=name, content=content))
-        for name, figure in cl.classification_table(counts, level=level).items():
-            content = figure if isinstance(figure, Estimate) else Refusal(figure)
-            cells.append(Cell(row=row, column=_column(name, grid), content=content))
+        for name, figure in cl.classification_table(grid.counts(who, arm), level=level).items():
+            content: Content = figure if isinstance(figure, Estimate) else Refusal(figure)
+            cells.append(Cell(row=rater_name(who, arm), column=_column(name, grid), content=content))
     return Table(
         key=f"readers_{grid.target.name.lower()}",
-        title=f"Decisions: {grid.target.positive} or not",
+        title=f"Figures from the decisions: {grid.target.positive} or not",
         rows_are="reader, arm",
         cells=tuple(cells),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 
 from LiverAILib.readerstudy.analysis import plots
 from LiverAILib.readerstudy.analysis.prepared import Prepared
@@ -32,7 +33,7 @@ def roc_section(prepared: Prepared) -> Section:
     )
 
 
-def _rated(grid: Grid, ratings: Array) -> tuple[Array, Array]:
+def _rated(grid: Grid, ratings: Array) -> tuple[npt.NDArray[np.bool_], Array]:
     there = np.isfinite(ratings)
     return grid.truth[there], ratings[there]
 
@@ -131,7 +132,7 @@ def _pictures(grid: Grid, prepared: Prepared) -> list[Picture]:
             Picture(
                 key=f"roc_points_{name}",
                 title=f"Readers' points and the AI's curve: {positive} or not",
-                caption=f"Each line leads from a reader's point in {pair[1]} (open) to that in {pair[0]} (filled); {n}.",
+                caption=f"Each line leads from a reader's point {pair[1]} (open) to that {pair[0]} (filled); {n}.",
                 draw=partial(
                     plots.draw_points,
                     moves=moves,

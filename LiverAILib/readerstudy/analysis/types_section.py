@@ -11,7 +11,7 @@ import numpy as np
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.readerstudy.analysis import plots
 from LiverAILib.readerstudy.analysis.prepared import Prepared
-from LiverAILib.readerstudy.analysis.select import AI, rater_name
+from LiverAILib.readerstudy.analysis.select import AI
 from LiverAILib.readerstudy.analysis.study_section import pair_of
 from LiverAILib.readerstudy.analysis.tables import Cell, Content, Picture, Plain, Section, Table, attempt
 from LiverAILib.readerstudy.dataset import Case, Opinion, Verdict
@@ -86,8 +86,10 @@ def types_section(prepared: Prepared) -> Section:
     return Section(
         title=title,
         text=(
-            "A patient counts as the type of the worst lesion (malignant before benign), or as having none. Readers are "
-            "pooled: intervals over reader-cases take them for independent and are too narrow.",
+            (
+                "A patient counts as the type of the worst lesion (malignant before benign), or as having none. "
+                "Readers are pooled: intervals over reader-cases take them for independent and are too narrow."
+            ),
         ),
         tables=tuple(table for table in tables if table.cells),
         pictures=tuple(

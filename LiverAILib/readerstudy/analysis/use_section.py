@@ -41,8 +41,11 @@ def use_section(prepared: Prepared) -> Section:
     return Section(
         title="Triage, opinions followed, reading time",
         text=(
-            "Low risk is the AI's triage; predictive values are of malignant disease. An opinion counts as followed when "
-            "reader and AI first disagreed and the reader's assisted answer is the AI's. Time ratios below 1 are faster.",
+            (
+                "Low risk is the AI's triage; predictive values are of malignant disease. An opinion counts as "
+                "followed when reader and AI first disagreed and the reader's assisted answer is the AI's. Time "
+                "ratios below 1 are faster."
+            ),
         ),
         tables=tuple(table for table in tables if table.cells),
         pictures=_pictures(prepared),

@@ -43,7 +43,8 @@ def shared_case_covariance(values: Array) -> Array:
 
 def _check_arms(readings: Readings) -> None:
     read = np.isfinite(readings.values)
-    for reader in np.flatnonzero((read.any(axis=0) & ~read.all(axis=0)).any(axis=1)):
+    uneven = np.asarray(read.any(axis=0) & ~read.all(axis=0))
+    for reader in np.flatnonzero(uneven.any(axis=1)):
         raise StatisticsError(
             f"{readings.readers[reader]} read some cases in one arm only. Leave those out, so that the arms are "
             "compared on the same cases."
