@@ -13,6 +13,7 @@ import slicer
 from PIL import Image
 
 from LiverAILib.errors import OutputError
+from LiverAILib.export.words import short_type
 from LiverAILib.findings import Findings
 from LiverAILib.scene.headless import HeadlessScene, new_scene
 from LiverAILib.scene.load import RunNodes, save_scene, show_run
@@ -40,9 +41,9 @@ def make_scene(run_folder: Path, study: Study, out_dir: Path, pictures: bool = T
     """Load a run into a fresh scene and write it as `scene.mrb`, with pictures of its views.
 
     study: the volumes that were analysed. Pictures: `axial.png`, `coronal.png` and `sagittal.png` through the largest
-    lesion (else the volume's middle), `3d.png` (if a liver was found), `views.png` with all of them, and
-    `axial_<phase>.png`, without the heat map, for each other phase. Where VTK can't draw, the scene is still written
-    and the message says what to install.
+    lesion (else the volume's middle), `3d.png` (if a liver was found), `views.png` with all of them,
+    `axial_<phase>.png`, without the heat map, for each other phase, and `axial_saliency.png` where there is any. Where
+    VTK can't draw, the scene is still written and the message says what to install.
     Raises RunFolderError, SceneError, OutputError.
     """
     host = new_scene()
@@ -67,6 +68,10 @@ def make_scene(run_folder: Path, study: Study, out_dir: Path, pictures: bool = T
     if pictures and state.available:
         for phase in others:
             drawn[f"axial_{phase}"] = render_slice_view(host, "Axial", _plain(content, volumes[phase], phase), centre)
+        saliency = nodes.saliency.get(nodes.findings.reference_phase)
+        if saliency is not None:
+            salient = replace(content, foreground=saliency, title=f"{content.title}, saliency")
+            drawn["axial_saliency"] = render_slice_view(host, "Axial", salient, centre)
         for orientation in VIEW_NAMES:
             drawn[orientation.lower()] = render_slice_view(host, orientation, content, centre)
         if found:
@@ -102,12 +107,13 @@ def liver_box(nodes: RunNodes) -> Box | None:
 
 
 def lesion_marks(nodes: RunNodes) -> dict[str, Mark]:
-    """Each lesion's number beside it, in its colour, by segment id."""
+    """Each lesion's number and type beside it, in its colour, by segment id."""
     segmentation = nodes.segmentation.GetSegmentation()
     marks = {}
     for number, lesion in enumerate(nodes.findings.lesions, start=1):
         x, y, z = lps_to_ras(lesion.centre_lps_mm).tolist()
-        marks[lesion.id] = Mark(str(number), (x, y, z), segmentation.GetSegment(lesion.id).GetColor())
+        text = str(number) if lesion.likeliest_type is None else f"{number} {short_type(lesion.likeliest_type)}"
+        marks[lesion.id] = Mark(text, (x, y, z), segmentation.GetSegment(lesion.id).GetColor())
     return marks
 
 

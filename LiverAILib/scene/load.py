@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from LiverAILib.export.run_folder import RunFolder, read_run
 from LiverAILib.findings import Findings
 from LiverAILib.scene.errors import SceneError
 from LiverAILib.scene.hierarchy import add_folder, remove_folders, remove_item
-from LiverAILib.scene.overlay import add_colour_table, add_legend, add_probability
+from LiverAILib.scene.overlay import add_colour_table, add_legend, add_probability, add_saliency, saliency_colours
 from LiverAILib.scene.provenance import ROLE, Provenance, Role, own_nodes
 from LiverAILib.scene.segmentation import add_segmentation
 from LiverAILib.scene.table import add_lesion_table
@@ -32,6 +32,8 @@ class RunNodes:
     legend: Any  # vtkMRMLColorLegendDisplayNode
     table: Any  # vtkMRMLTableNode
     folder: int  # subject-hierarchy item
+    saliency: Mapping[Phase, Any] = field(default_factory=dict)  # vtkMRMLScalarVolumeNode
+    saliency_legends: Mapping[Phase, Any] = field(default_factory=dict)  # vtkMRMLColorLegendDisplayNode
 
 
 def show_run(scene: Any, run_folder: Path, volumes: Mapping[Phase, Any]) -> RunNodes:
@@ -52,13 +54,14 @@ def show_run(scene: Any, run_folder: Path, volumes: Mapping[Phase, Any]) -> RunN
         )
     earlier = own_nodes(scene)
     try:
-        nodes = _add_nodes(scene, run, provenance, reference)
+        nodes = _add_nodes(scene, run, provenance, volumes)
     except Exception:
         _remove(scene, [node for node in own_nodes(scene) if node not in earlier])
         raise
     _remove(scene, earlier)
     remove_folders(scene)
-    shown = [nodes[role] for role in (Role.SEGMENTATION, Role.PROBABILITY, Role.TABLE)]
+    saliency = {phase: nodes[Role.saliency(phase)] for phase in Phase if Role.saliency(phase) in nodes}
+    shown = [nodes[Role.SEGMENTATION], nodes[Role.PROBABILITY], *saliency.values(), nodes[Role.TABLE]]
     return RunNodes(
         findings=findings,
         provenance=provenance,
@@ -68,6 +71,8 @@ def show_run(scene: Any, run_folder: Path, volumes: Mapping[Phase, Any]) -> RunN
         legend=add_legend(nodes[Role.PROBABILITY]),
         table=nodes[Role.TABLE],
         folder=add_folder(scene, "LiverAI findings", provenance, shown),
+        saliency=saliency,
+        saliency_legends={phase: add_legend(node, "Saliency") for phase, node in saliency.items()},
     )
 
 
@@ -97,7 +102,8 @@ def save_scene(scene: Any, path: Path) -> Path:
     return path
 
 
-def _add_nodes(scene: Any, run: RunFolder, provenance: Provenance, reference: Any) -> dict[Role, Any]:
+def _add_nodes(scene: Any, run: RunFolder, provenance: Provenance, volumes: Mapping[Phase, Any]) -> dict[Role, Any]:
+    reference = volumes[run.findings.reference_phase]
     nodes: dict[Role, Any] = {}
 
     def keep(role: Role, node: Any) -> Any:
@@ -114,6 +120,11 @@ def _add_nodes(scene: Any, run: RunFolder, provenance: Provenance, reference: An
         Role.PROBABILITY,
         add_probability(scene, run.probability_path, reference, colours, "Lesion probability"),
     )
+    if run.saliency:
+        table = keep(Role.SALIENCY_COLOURS, add_colour_table(scene, "Saliency colours", saliency_colours()))
+    for phase, path in run.saliency.items():
+        name = f"Saliency, {phase.words}"
+        keep(Role.saliency(phase), add_saliency(scene, path, volumes.get(phase), table, name))
     keep(Role.TABLE, add_lesion_table(scene, run.findings, "Lesions"))
     return nodes
 

@@ -1,4 +1,4 @@
-"""The lesion probability as a coloured volume: its own colour table, threshold, opacity and legend."""
+"""Lesion probability and saliency as coloured volumes: each with its own colour table, threshold and legend."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 import slicer
 
 from LiverAILib.errors import RunFolderError
+from LiverAILib.export.drawing import SALIENCY, SALIENCY_FROM
 from LiverAILib.export.nrrd import read_nrrd
 from LiverAILib.scene.errors import SceneError
 from LiverAILib.scene.volumes import fill_volume_node, node_affine, node_shape
@@ -39,13 +40,20 @@ def heat_colours() -> npt.NDArray[np.float64]:
     return np.stack([np.interp(position, at, colours[:, channel]) for channel in range(3)], axis=-1)
 
 
-def add_colour_table(scene: Any, name: str) -> Any:
-    """A new user colour table of the heat colours over [0, 1]."""
+def saliency_colours() -> npt.NDArray[np.float64]:
+    """The 256 colours (256, 3) of saliency, in [0, 1]; the same as in the overview."""
+    position = np.linspace(0.0, 1.0, COLOURS)
+    return np.stack([np.interp(position, SALIENCY[:, 0], SALIENCY[:, part] / 255) for part in (1, 2, 3)], axis=-1)
+
+
+def add_colour_table(scene: Any, name: str, colours: npt.NDArray[np.float64] | None = None) -> Any:
+    """A new user colour table over [0, 1]: of the heat colours, or of others (256, 3)."""
+    chosen = heat_colours() if colours is None else colours
     node = slicer.vtkMRMLColorTableNode()
     node.SetTypeToUser()
     node.SetName(name)
     node.SetNumberOfColors(COLOURS)
-    for index, (red, green, blue) in enumerate(heat_colours().tolist()):
+    for index, (red, green, blue) in enumerate(chosen.tolist()):
         node.SetColor(index, f"{index / (COLOURS - 1):.3f}", red, green, blue, 1.0)
     node.GetLookupTable().SetRange(0.0, 1.0)
     node.SetSaveWithScene(True)
@@ -70,8 +78,22 @@ def add_probability(scene: Any, path: Path, reference: Any, colours: Any, name: 
 
     Raises SceneError if the file's grid is not the reference's in the world.
     """
+    return _add_map(scene, path, reference, colours, name, THRESHOLD)
+
+
+def add_saliency(scene: Any, path: Path, volume: Any | None, colours: Any, name: str) -> Any:
+    """A new scalar volume node of a phase's saliency, coloured by `colours`, on the grid of that phase's volume node;
+    None if the scene has none.
+
+    Raises SceneError if the file's grid is not that volume's in the world.
+    """
+    return _add_map(scene, path, volume, colours, name, SALIENCY_FROM)
+
+
+def _add_map(scene: Any, path: Path, volume: Any | None, colours: Any, name: str, threshold: float) -> Any:
     array, affine = read_probability(path)
-    check_same_grid(path.name, array.shape, affine, reference)
+    if volume is not None:
+        check_same_grid(path.name, array.shape, affine, volume)
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
     fill_volume_node(node, array, affine)
     node.CreateDefaultDisplayNodes()
@@ -80,7 +102,7 @@ def add_probability(scene: Any, path: Path, reference: Any, colours: Any, name: 
     display.SetAutoWindowLevel(False)
     display.SetWindowLevelMinMax(0.0, 1.0)
     display.SetInterpolate(True)
-    display.SetThreshold(THRESHOLD, 10.0)
+    display.SetThreshold(threshold, 10.0)
     display.SetApplyThreshold(True)
     return node
 
@@ -99,10 +121,10 @@ def check_same_grid(
         )
 
 
-def add_legend(volume: Any) -> Any:
-    """A colour legend display node for the probability volume, in the lower right corner of slice views."""
+def add_legend(volume: Any, title: str = "Lesion probability") -> Any:
+    """A colour legend display node for a map, in the lower right corner of the slice views that show it."""
     legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(volume)
-    legend.SetTitleText("Lesion probability")
+    legend.SetTitleText(title)
     legend.SetUseColorNamesForLabels(False)
     legend.SetNumberOfLabels(6)
     legend.SetLabelFormat("%.1f")
