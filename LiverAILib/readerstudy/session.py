@@ -20,6 +20,9 @@ import numpy as np
 
 from LiverAILib import __version__
 from LiverAILib.export.nrrd import read_header, read_nrrd
+from LiverAILib.export.run_folder import FINDINGS, PROBABILITY
+from LiverAILib.findings import Findings
+from LiverAILib.readerstudy.ai_opinion import agreement, opinion_of
 from LiverAILib.readerstudy.allocation import Slot
 from LiverAILib.readerstudy.answers import checked_answer
 from LiverAILib.readerstudy.errors import NotYetError, SessionError, StudyFileError
@@ -29,6 +32,7 @@ from LiverAILib.readerstudy.schema import Kind
 from LiverAILib.readerstudy.state import ReaderState, replay
 from LiverAILib.readerstudy.store import Clock, StudyFile, SystemClock, append_entry, reader_connection
 from LiverAILib.readerstudy.timing import OF_THE_ENGINE, Event
+from LiverAILib.readerstudy.truth import AiOpinion
 from LiverAILib.study import Phase, Source, Volume
 
 
@@ -157,10 +161,11 @@ class ReaderSession:
         slot = self._queue[0]
         self._check_due(slot)
         grids = self._grids(slot)
+        opinion = self._opinion(slot) if self._assisted[slot.arm] else None
         self._append(Kind.BEGIN, {}, slot)
         self._reader.seen[slot.case, slot.arm] = self._clock.utc()
         again = slot.case == self._last_case
-        self._open = _OpenCase(slot, self._handle(slot, tuple(grids), again), grids, self._clock.monotonic())
+        self._open = _OpenCase(slot, self._handle(slot, tuple(grids), again), grids, opinion, self._clock.monotonic())
         return self._open.handle
 
     def volumes(self) -> dict[Phase, Volume]:
@@ -174,19 +179,12 @@ class ReaderSession:
         return result
 
     def ai_run(self) -> Path:
-        """The AI's run folder of the open case; only in the assisted arm. Logs that it was shown.
-
-        Raises SessionError in the unassisted arm, StudyFileError if the folder is not the one that was prepared.
-        """
+        """The AI's run folder of the open case. Logs that it was shown. Raises SessionError in the unassisted arm."""
         case = self._case()
         if not case.handle.assisted:
             raise SessionError("This case is read without the AI.")
-        relative = run_folder(Path(), case.slot.case)
-        for name in self._files[case.slot.case]:
-            if Path(name).is_relative_to(relative):
-                self._checked_file(case.slot.case, Path(name))
         self._event(Event.AI_SHOWN, None)
-        return cases_folder(self._path) / relative
+        return run_folder(cases_folder(self._path), case.slot.case)
 
     def log(self, event: Event, detail: str | None = None) -> None:
         """Log what happens to the open case. detail: of an overlay its name.
@@ -224,8 +222,8 @@ class ReaderSession:
         answer = checked_answer(self._questions, form, case.inside)
         self.touch()
         content: dict[str, Any] = {"seconds": self._seconds(), "answer": answer}
-        if case.handle.assisted:
-            content["agrees_with_ai"] = self._agreement(case.slot, answer)
+        if case.opinion is not None:
+            content["agrees_with_ai"] = agreement(answer, case.opinion)
         slot = case.slot
         revision = self._reader.reopened[slot.case, slot.arm]
         self._append(Kind.ANSWER, content, slot, revision=revision)
@@ -294,15 +292,17 @@ class ReaderSession:
             raise StudyFileError(f"{path} is not the file that was prepared. Prepare the case again.")
         return path
 
-    def _agreement(self, slot: Slot, answer: Mapping[str, Any]) -> dict[str, bool]:
-        from LiverAILib.export.run_folder import FINDINGS, PROBABILITY
-        from LiverAILib.findings import Findings
-        from LiverAILib.readerstudy.ai_opinion import agreement, opinion_of
-
+    def _opinion(self, slot: Slot) -> AiOpinion:
+        """What the AI says, after a look at all files of its run folder."""
         run = run_folder(Path(), slot.case)
-        findings = Findings.model_validate_json(self._checked_file(slot.case, run / FINDINGS).read_bytes())
-        affine = read_header(self._checked_file(slot.case, run / PROBABILITY)).affine
-        return agreement(answer, opinion_of(findings, "", affine))
+        for name in self._files[slot.case]:
+            if Path(name).is_relative_to(run):
+                self._checked_file(slot.case, Path(name))
+        folder = cases_folder(self._path) / run
+        findings = Findings.model_validate_json((folder / FINDINGS).read_bytes())
+        return opinion_of(
+            findings, self._files[slot.case][(run / FINDINGS).as_posix()], read_header(folder / PROBABILITY).affine
+        )
 
     def _case(self) -> _OpenCase:
         if self._connection is None:
@@ -354,6 +354,7 @@ class _OpenCase:
     slot: Slot
     handle: ReadingCase
     grids: dict[Phase, _Grid]
+    opinion: AiOpinion | None  # only in the assisted arm
     began: float
     active_at: float = 0.0
     viewed: bool = False

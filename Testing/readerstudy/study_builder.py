@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ from ruamel.yaml import YAML
 
 from LiverAILib.analysis.command import Parts
 from LiverAILib.export.nrrd import write_nrrd
+from LiverAILib.findings import Findings, Lesion, Reading, Triage, Verdict
+from LiverAILib.lesion_types import LesionType
+from LiverAILib.readerstudy.ai_opinion import opinion_of
 from LiverAILib.readerstudy.coordinate import create_study, seal_study
 from LiverAILib.readerstudy.layout import cases_folder
 from LiverAILib.readerstudy.prepare import prepare_study
@@ -23,7 +26,7 @@ from LiverAILib.readerstudy.schema import Kind
 from LiverAILib.readerstudy.session import ReaderSession, open_session
 from LiverAILib.readerstudy.store import StudyFile
 from LiverAILib.readerstudy.timing import Event
-from LiverAILib.readerstudy.truth import AiOpinion, read_truth, truth_path, write_truth
+from LiverAILib.readerstudy.truth import read_truth, truth_path, write_truth
 from LiverAILib.study import Phase, PhaseOpinion, Source, Study, Volume
 
 #: A point inside the toy exam's images, and one beside them (LPS mm).
@@ -176,8 +179,10 @@ def quick_prepare(study: SmallStudy) -> None:
             (folder / "volumes").mkdir(parents=True)
             (folder / "run").mkdir()
             write_nrrd(folder / "volumes" / "portal_venous.nrrd", np.zeros((20, 64, 72), np.int16), toy_affine())
-            (folder / "run" / "findings.json").write_text('{"lesions": "secretfinding"}')
-            truth = truth.model_copy(update={"ai": {**truth.ai, case_id: AiOpinion(findings_sha256="0" * 64)}})
+            write_nrrd(folder / "run" / "lesion_probability.nrrd", np.zeros((20, 64, 72), np.float32), toy_affine())
+            (folder / "run" / "findings.json").write_text(toy_findings().model_dump_json())
+            opinion = opinion_of(toy_findings(), "0" * 64, toy_affine())
+            truth = truth.model_copy(update={"ai": {**truth.ai, case_id: opinion}})
             files = {
                 path.relative_to(cases_folder(study.path)).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
                 for path in folder.rglob("*.*")
@@ -187,12 +192,42 @@ def quick_prepare(study: SmallStudy) -> None:
     write_truth(study.truth, truth)
 
 
+def toy_findings() -> Findings:
+    """One lesion, a haemangioma with 0.7 and an HCC with 0.3; read as benign."""
+    lesion = Lesion(
+        id="lesion_1",
+        name="Secretfinding 1",
+        label=1,
+        centre_lps_mm=INSIDE,
+        box_zyx=((2, 20, 20), (6, 30, 30)),
+        volume_ml=1,
+        diameter_mm=12,
+        perpendicular_mm=10,
+        probability=0.875,
+        mean_hu={},
+        type_probabilities={kind: {"hcc": 0.3, "haemangioma": 0.7}.get(kind, 0.0) for kind in LesionType},
+    )
+    return Findings(
+        software_version="0",
+        created_utc="2026-01-01T00:00:00+00:00",
+        device="cpu",
+        threads=1,
+        models=[],
+        parameters={},
+        seconds={},
+        warnings=["secretfinding"],
+        reference_phase=Phase.PORTAL_VENOUS,
+        phases={},
+        clinical={},
+        liver_ml=1400,
+        lesions=[lesion],
+        reading=Reading(
+            triage=Triage.LOW, reason="x", worst="lesion_1", verdict=Verdict.BENIGN, malignancy=0.3, malignant=False
+        ),
+    )
+
+
 def copy_study(study: SmallStudy, folder: Path) -> SmallStudy:
     """A copy in another folder, with the same clock."""
     shutil.copytree(study.path.parent, folder)
     return SmallStudy(folder / study.path.name, folder / study.truth.name, study.clock)
-
-
-def codes(values: Sequence[Any]) -> list[str]:
-    """The codes of readers."""
-    return [value.code for value in values]
