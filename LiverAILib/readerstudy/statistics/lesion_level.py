@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -157,9 +158,18 @@ class _Settings:
     unit: str
     level: float
 
-    def draws(self, rng: np.random.Generator, n: int) -> npt.NDArray[np.int64]:
-        """How often each of n patients is in each replicate (replicate, patient)."""
-        return rng.multinomial(n, np.full(n, 1 / n), size=self.replicates)
+    def draws(self, n: int, *, stream: int = 0) -> Array:
+        """How often each of n patients is in each replicate (replicate, patient); other streams are independent."""
+        return _resamples(self.replicates, self.seed, n, stream)
+
+
+@lru_cache(maxsize=8)
+def _resamples(replicates: int, seed: int, n: int, stream: int) -> Array:
+    """Drawn once for all readers of the same patients."""
+    rng = np.random.default_rng([seed, stream])
+    drawn = rng.multinomial(n, np.full(n, 1 / n), size=replicates).astype(np.float64)
+    drawn.flags.writeable = False
+    return drawn
 
 
 def wafroc_area(
@@ -173,8 +183,8 @@ def wafroc_area(
     (m, n), settings = kernel.shape, _Settings(replicates, seed, unit, level)
     value = float(kernel.mean())
 
-    def areas(rng: np.random.Generator) -> Array:
-        rows, columns = settings.draws(rng, m), settings.draws(rng, n)
+    def areas() -> Array:
+        rows, columns = settings.draws(m), settings.draws(n, stream=1)
         return np.asarray(np.einsum("bi,bi->b", rows @ kernel, columns) / (m * n))
 
     def unchanging() -> tuple[float, float, str]:
@@ -201,8 +211,8 @@ def lesion_recall(
     found, sizes = _found(cases, threshold)
     settings, value = _Settings(replicates, seed, unit, level), float(found.sum() / sizes.sum())
 
-    def recalls(rng: np.random.Generator) -> Array:
-        drawn = settings.draws(rng, sizes.size)
+    def recalls() -> Array:
+        drawn = settings.draws(sizes.size)
         return np.asarray(drawn @ found / (drawn @ sizes))
 
     def unchanging() -> tuple[float, float, str]:
@@ -231,8 +241,8 @@ def false_marks_per_case(
     false = np.array([sum(rating >= threshold for rating in case.false_ratings) for case in cases], dtype=float)
     settings, total = _Settings(replicates, seed, unit, level), int(false.sum())
 
-    def means(rng: np.random.Generator) -> Array:
-        return np.asarray(settings.draws(rng, false.size) @ false / false.size)
+    def means() -> Array:
+        return np.asarray(settings.draws(false.size) @ false / false.size)
 
     def unchanging() -> tuple[float, float, str]:
         tail = (1 - level) / 2
@@ -252,14 +262,14 @@ def _found(cases: Sequence[CaseMarks], threshold: float) -> tuple[Array, npt.NDA
 def _bootstrapped(
     name: str,
     value: float,
-    draw: Callable[[np.random.Generator], Array],
+    draw: Callable[[], Array],
     settings: _Settings,
     n: int,
     unchanging: Callable[[], tuple[float, float, str]],
 ) -> Estimate:
     """Percentile interval; where resampling shows no variation (all or nothing found), that of `unchanging`."""
     check_level(settings.level)
-    drawn = draw(np.random.default_rng(settings.seed))
+    drawn = draw()
     tail = (1 - settings.level) / 2
     low, high = (float(end) for end in np.quantile(drawn, [tail, 1 - tail]))
     method = f"percentile bootstrap over {settings.unit}, {settings.replicates} replicates, seed {settings.seed}"
