@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from LiverAILib.export.nrrd import read_header
 from LiverAILib.findings import Findings, Lesion, Triage
 from LiverAILib.lesion_types import LesionType
-from LiverAILib.readerstudy.answers import decisions
+from LiverAILib.readerstudy.case_files import sha256_of
 from LiverAILib.readerstudy.dataset import Verdict
-from LiverAILib.readerstudy.truth import AiMark, AiOpinion, PointLPS
+from LiverAILib.readerstudy.lesion_places import box_of_voxels
+from LiverAILib.readerstudy.truth import AiMark, AiOpinion
 
 
 def opinion_of(findings: Findings, findings_sha256: str, affine: npt.NDArray[np.float64]) -> AiOpinion:
@@ -49,25 +50,18 @@ def opinion_of(findings: Findings, findings_sha256: str, affine: npt.NDArray[np.
     )
 
 
-def agreement(answer: Mapping[str, Any], opinion: AiOpinion) -> dict[str, bool]:
-    """For each of hcc, verdict and type that both speak of: whether reader and AI say the same."""
-    hcc, verdict, kind = decisions(answer)
-    pairs = {"hcc": (hcc, opinion.hcc), "verdict": (verdict, opinion.verdict), "type": (kind, opinion.type)}
-    return {item: said == ai for item, (said, ai) in pairs.items() if said is not None and ai is not None}
+def read_opinion(run: Path) -> AiOpinion:
+    """The opinion in a run folder whose files were checked."""
+    from LiverAILib.export.run_folder import FINDINGS, PROBABILITY
+
+    findings = Findings.model_validate_json((run / FINDINGS).read_bytes())
+    return opinion_of(findings, sha256_of(run / FINDINGS), read_header(run / PROBABILITY).affine)
 
 
 def _mark(lesion: Lesion, affine: npt.NDArray[np.float64]) -> AiMark:
-    corners = np.array(lesion.box_zyx, dtype=np.float64)[:, ::-1] - 0.5  # the outer faces of its voxels
-    choices = np.array([[corners[bit >> axis & 1, axis] for axis in range(3)] for bit in range(8)])
-    placed = choices @ affine[:3, :3].T + affine[:3, 3]
     return AiMark(
         confidence=min(max(lesion.probability, 0.0), 1.0),
         centre_lps_mm=lesion.centre_lps_mm,
-        box_lps_mm=(_triple(placed.min(axis=0)), _triple(placed.max(axis=0))),
+        box_lps_mm=box_of_voxels(*lesion.box_zyx, affine),
         type=lesion.likeliest_type,
     )
-
-
-def _triple(values: npt.NDArray[np.float64]) -> PointLPS:
-    x, y, z = (float(value) for value in values)
-    return x, y, z

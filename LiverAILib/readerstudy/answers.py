@@ -22,6 +22,7 @@ from LiverAILib.lesion_types import LesionType
 from LiverAILib.readerstudy.dataset import Verdict
 from LiverAILib.readerstudy.errors import AnswerError
 from LiverAILib.readerstudy.protocol import Question, QuestionKind
+from LiverAILib.readerstudy.truth import AiOpinion
 
 #: What each closed question may be answered with.
 CHOICES: Mapping[QuestionKind, tuple[str, ...]] = {
@@ -74,6 +75,13 @@ def decisions(answer: Mapping[str, Any]) -> tuple[bool | None, Verdict | None, L
     if hcc and verdict is None:
         verdict = Verdict.MALIGNANT
     return hcc, verdict, kind
+
+
+def agreement(answer: Mapping[str, Any], opinion: AiOpinion) -> dict[str, bool]:
+    """For each of hcc, verdict and type that both speak of: whether reader and AI say the same."""
+    hcc, verdict, kind = decisions(answer)
+    pairs = {"hcc": (hcc, opinion.hcc), "verdict": (verdict, opinion.verdict), "type": (kind, opinion.type)}
+    return {item: said == ai for item, (said, ai) in pairs.items() if said is not None and ai is not None}
 
 
 def _probability(positive: bool, confidence: float) -> float:

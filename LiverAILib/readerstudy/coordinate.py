@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 from LiverAILib import __version__
 from LiverAILib.errors import OutputError
 from LiverAILib.readerstudy.allocation import allocate, pseudonyms
+from LiverAILib.readerstudy.case_files import CaseFiles
 from LiverAILib.readerstudy.errors import ProtocolError, StudyFileError
-from LiverAILib.readerstudy.layout import cases_folder
 from LiverAILib.readerstudy.protocol import Protocol
 from LiverAILib.readerstudy.protocol_file import read_protocol
 from LiverAILib.readerstudy.schema import Kind
@@ -210,32 +209,16 @@ def verify_study(
                 )
         if state.allocation != allocate(state.protocol, truth.strata, state.training):
             raise StudyFileError(f"{path.name}: the allocation is not the one that follows from the seed.")
-        for case, prepared in state.prepared.items():
-            if case not in truth.ai or truth.opinion_sha256(case) != prepared.opinion_sha256:
+        for case, ready in state.prepared.items():
+            if case not in truth.ai or truth.opinion_sha256(case) != ready.opinion_sha256:
                 raise StudyFileError(f"{truth_file.name}: the AI's opinion of {case} is not the prepared one.")
         if head not in truth.heads:
             write_truth(truth_file, truth.model_copy(update={"heads": [*truth.heads, head]}))
         checked.append(f"truth of {len(truth.cases)} cases, allocation, {len(truth.heads)} earlier verifications")
     if files:
-        checked.append(f"{check_files(path, state)} prepared files")
+        prepared = CaseFiles(path.absolute(), {case: ready.files for case, ready in state.prepared.items()})
+        checked.append(f"{sum(prepared.check_all(case) for case in state.prepared)} prepared files")
     return Verified(head=head, checked=tuple(checked))
-
-
-def check_files(path: Path, state: StudyState) -> int:
-    """Hash all prepared files; returns their number. Raises StudyFileError naming the first that is not as it was."""
-    count = 0
-    for prepared in state.prepared.values():
-        for name, sha256 in prepared.files.items():
-            file = cases_folder(path.absolute()) / name
-            try:
-                with file.open("rb") as opened:
-                    found = hashlib.file_digest(opened, "sha256").hexdigest()
-            except OSError as error:
-                raise StudyFileError(f"{file} can't be read ({error.strerror}). Prepare the case again.") from error
-            if found != sha256:
-                raise StudyFileError(f"{file} is not the file that was prepared. Prepare the case again.")
-            count += 1
-    return count
 
 
 def own_truth(state: StudyState, truth_file: Path) -> TruthFile:

@@ -8,7 +8,6 @@ had to say of the originals goes into the coordinator's file.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from LiverAILib.errors import BundleError, LiverAIError, OutputError, ResourceLimitError
+from LiverAILib.readerstudy.case_files import sha256_of
 from LiverAILib.readerstudy.coordinate import own_truth
 from LiverAILib.readerstudy.errors import ProtocolError, StudyFileError
 from LiverAILib.readerstudy.layout import cases_folder, run_folder, volumes_folder
@@ -126,7 +126,7 @@ def _prepare_case(
     truth = read_truth(truth_file)
     write_truth(truth_file, truth.model_copy(update={"notes": {**truth.notes, case_id: notes}}))
     written = sorted([*volumes_folder(folder, case_id).iterdir(), *out.iterdir()])
-    return run, {file.relative_to(folder).as_posix(): _sha256(file) for file in written}
+    return run, {file.relative_to(folder).as_posix(): sha256_of(file) for file in written}
 
 
 def _blinded(study: Study) -> Study:
@@ -164,11 +164,9 @@ def _record(
     path: Path, truth_file: Path, case_id: str, run: RunFolder, files: dict[str, str], clock: Clock | None
 ) -> None:
     """Enter the case as ready, the AI's opinion into the coordinator's file first."""
-    from LiverAILib.readerstudy.ai_opinion import opinion_of
+    from LiverAILib.readerstudy.ai_opinion import read_opinion
 
-    _, affine = run.lesion_probability()
-    findings_sha256 = next(sha256 for name, sha256 in files.items() if name.endswith("run/findings.json"))
-    opinion = opinion_of(run.findings, findings_sha256, affine)
+    opinion = read_opinion(run.path)
     models = {model.name: model.sha256 for model in run.findings.models}
     with StudyFile.open_unverified(path, clock) as file:
         state = replay(file.entries())
@@ -198,8 +196,3 @@ def _check_same_ai(
                 f"{case_id} was read with another result of the AI than the one just made. Restore its folder from "
                 "your copy."
             )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,9 +12,11 @@ from typing import Any
 from pydantic import Field, ValidationError, model_validator
 
 from LiverAILib.errors import OutputError
+from LiverAILib.readerstudy.dataset import Target
 from LiverAILib.readerstudy.errors import ProtocolError
+from LiverAILib.readerstudy.lesion_places import place_lesions
 from LiverAILib.readerstudy.protocol import Protocol
-from LiverAILib.readerstudy.truth import CaseSpec, check_masks, first_problem
+from LiverAILib.readerstudy.truth import CaseSpec, first_problem
 from LiverAILib.study import Phase
 
 _LIMIT = 16 << 20
@@ -35,7 +37,24 @@ class ProtocolFile(Protocol):
                 raise ValueError(f'the case "{case.name}" is there twice')
         if not any(not case.training for case in self.cases):
             raise ValueError("all cases are training cases; a study needs cases to read")
+        for case in self.cases:
+            if not case.training:
+                self._check_truth(case)
         return self
+
+    def _check_truth(self, case: CaseSpec) -> None:
+        """Whether the truth holds what the primary endpoint and the hit rule need."""
+        truth, primary = case.truth, self.primary
+        if primary.merit == "wAFROC":
+            if truth.lesions is None:
+                raise ValueError(f'case "{case.name}": wAFROC needs the places of its lesions, or lesions: []')
+        elif (truth.hcc if primary.target is Target.HCC else truth.verdict) is None:
+            item = "hcc" if primary.target is Target.HCC else "verdict"
+            raise ValueError(f'case "{case.name}": the primary endpoint needs its truth of {item}')
+        for lesion in truth.lesions or ():
+            outlined = lesion.mask is not None or lesion.box_lps_mm is not None
+            if self.hit_rule.kind != "distance" and not outlined:
+                raise ValueError(f'case "{case.name}": the hit rule needs a mask or a box of each lesion, or distance')
 
     @property
     def protocol(self) -> Protocol:
@@ -62,7 +81,7 @@ def read_protocol(path: Path, *, look_at_files: bool = True) -> ProtocolFile:
             for source in case.paths:
                 if not source.exists():
                     raise ProtocolError(f'{path.name}: case "{case.name}": {source} is not there. Correct its input.')
-        check_masks({case.name: case for case in protocol.cases})
+        protocol = protocol.model_copy(update={"cases": tuple(place_lesions(case) for case in protocol.cases)})
     return protocol
 
 

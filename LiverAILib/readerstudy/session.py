@@ -8,7 +8,6 @@ id here, only a number in the reader's own order.
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import sqlite3
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -16,24 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-
 from LiverAILib import __version__
-from LiverAILib.export.nrrd import read_header, read_nrrd
-from LiverAILib.export.run_folder import FINDINGS, PROBABILITY
-from LiverAILib.findings import Findings
-from LiverAILib.readerstudy.ai_opinion import agreement, opinion_of
 from LiverAILib.readerstudy.allocation import Slot
-from LiverAILib.readerstudy.answers import checked_answer
-from LiverAILib.readerstudy.errors import NotYetError, SessionError, StudyFileError
-from LiverAILib.readerstudy.layout import cases_folder, run_folder, volumes_folder
+from LiverAILib.readerstudy.answers import agreement, checked_answer
+from LiverAILib.readerstudy.case_files import CaseFiles, Grid
+from LiverAILib.readerstudy.errors import NotYetError, SessionError
 from LiverAILib.readerstudy.protocol import ArmSpec, Question
 from LiverAILib.readerstudy.schema import Kind
 from LiverAILib.readerstudy.state import ReaderState, replay
 from LiverAILib.readerstudy.store import Clock, StudyFile, SystemClock, append_entry, reader_connection
 from LiverAILib.readerstudy.timing import OF_THE_ENGINE, Event
 from LiverAILib.readerstudy.truth import AiOpinion
-from LiverAILib.study import Phase, Source, Volume
+from LiverAILib.study import Phase, Volume
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +77,7 @@ def open_session(path: Path, code: str, clock: Clock | None = None) -> ReaderSes
         begin = {"software_version": __version__, "sealed": state.sealed is not None}
         session = file.append(Kind.SESSION_START, begin, reader=reader_code, opens_session=True)
         own = {slot.case for slot in reader.slots}
-        files = {case: prepared.files for case, prepared in state.prepared.items() if case in own}
+        files = CaseFiles(path, {case: ready.files for case, ready in state.prepared.items() if case in own})
         protocol = state.protocol
     return ReaderSession(
         path,
@@ -113,7 +106,7 @@ class ReaderSession:
         code: str,
         number: int,
         reader: ReaderState,
-        files: Mapping[str, Mapping[str, str]],
+        files: CaseFiles,
         *,
         questions: tuple[Question, ...],
         arms: Sequence[ArmSpec],
@@ -160,8 +153,8 @@ class ReaderSession:
             return None
         slot = self._queue[0]
         self._check_due(slot)
-        grids = self._grids(slot)
-        opinion = self._opinion(slot) if self._assisted[slot.arm] else None
+        grids = self._files.grids(slot.case)
+        opinion = self._files.opinion(slot.case) if self._assisted[slot.arm] else None
         self._append(Kind.BEGIN, {}, slot)
         self._reader.seen[slot.case, slot.arm] = self._clock.utc()
         again = slot.case == self._last_case
@@ -170,13 +163,8 @@ class ReaderSession:
 
     def volumes(self) -> dict[Phase, Volume]:
         """The images of the open case, under neutral names."""
-        slot = self._case().slot
-        result = {}
-        for phase in self._case().grids:
-            path = self._checked_file(slot.case, volumes_folder(Path(), slot.case) / f"{phase}.nrrd")
-            array, header = read_nrrd(path)
-            result[phase] = Volume(array, header.affine, Source(phase.words, "file"))
-        return result
+        case = self._case()
+        return {phase: self._files.volume(case.slot.case, phase) for phase in case.grids}
 
     def ai_run(self) -> Path:
         """The AI's run folder of the open case. Logs that it was shown. Raises SessionError in the unassisted arm."""
@@ -184,7 +172,7 @@ class ReaderSession:
         if not case.handle.assisted:
             raise SessionError("This case is read without the AI.")
         self._event(Event.AI_SHOWN, None)
-        return run_folder(cases_folder(self._path), case.slot.case)
+        return self._files.run(case.slot.case)
 
     def log(self, event: Event, detail: str | None = None) -> None:
         """Log what happens to the open case. detail: of an overlay its name.
@@ -269,41 +257,6 @@ class ReaderSession:
             questions=self._questions,
         )
 
-    def _grids(self, slot: Slot) -> dict[Phase, _Grid]:
-        grids = {}
-        for phase in Phase:
-            name = volumes_folder(Path(), slot.case) / f"{phase}.nrrd"
-            if name.as_posix() in self._files[slot.case]:
-                header = read_header(self._checked_file(slot.case, name))
-                grids[phase] = _Grid(header.affine, (header.shape[0], header.shape[1], header.shape[2]))
-        return grids
-
-    def _checked_file(self, case: str, relative: Path) -> Path:
-        """The file, if it is the one that was prepared."""
-        path = cases_folder(self._path) / relative
-        try:
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise StudyFileError(
-                f"{path} can't be read ({error.strerror}). Put the study's case folder beside the study file again."
-            ) from error
-        if found != self._files[case][relative.as_posix()]:
-            raise StudyFileError(f"{path} is not the file that was prepared. Prepare the case again.")
-        return path
-
-    def _opinion(self, slot: Slot) -> AiOpinion:
-        """What the AI says, after a look at all files of its run folder."""
-        run = run_folder(Path(), slot.case)
-        for name in self._files[slot.case]:
-            if Path(name).is_relative_to(run):
-                self._checked_file(slot.case, Path(name))
-        folder = cases_folder(self._path) / run
-        findings = Findings.model_validate_json((folder / FINDINGS).read_bytes())
-        return opinion_of(
-            findings, self._files[slot.case][(run / FINDINGS).as_posix()], read_header(folder / PROBABILITY).affine
-        )
-
     def _case(self) -> _OpenCase:
         if self._connection is None:
             raise SessionError("This session has ended. Log in again.")
@@ -339,21 +292,11 @@ class ReaderSession:
         )
 
 
-@dataclass(frozen=True)
-class _Grid:
-    affine: np.ndarray[Any, np.dtype[np.float64]]
-    shape: tuple[int, int, int]
-
-    def holds(self, point: Sequence[float]) -> bool:
-        index = np.linalg.solve(self.affine, [*point, 1.0])[:3]
-        return bool(((index >= -0.5) & (index <= np.array(self.shape[::-1]) - 0.5)).all())
-
-
 @dataclass
 class _OpenCase:
     slot: Slot
     handle: ReadingCase
-    grids: dict[Phase, _Grid]
+    grids: dict[Phase, Grid]
     opinion: AiOpinion | None  # only in the assisted arm
     began: float
     active_at: float = 0.0

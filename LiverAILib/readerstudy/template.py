@@ -69,7 +69,7 @@ cases:
     truth:
       lesions:
         - {type: hcc, mask: {path: exams/first/lesions.nrrd, label: 1}}
-        - {type: cyst, centre_lps_mm: [-62.0, 10.5, 118.0]}
+        - {type: cyst, box_lps_mm: [[-70.0, 2.5, 110.0], [-54.0, 18.5, 126.0]]}   # or centre_lps_mm: [x, y, z]
   - name: second
     input: exams/second
     phases: {"4": arterial}         # your word on a series' phase, as `liverai analyze --phase 4=arterial`

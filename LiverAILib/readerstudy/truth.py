@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 from LiverAILib.errors import OutputError
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.readerstudy.dataset import Verdict
-from LiverAILib.readerstudy.errors import ProtocolError, StudyFileError
+from LiverAILib.readerstudy.errors import StudyFileError
 from LiverAILib.readerstudy.protocol import Record, canonical_json
 from LiverAILib.study import Phase
 
@@ -235,35 +235,3 @@ def first_problem(error: ValidationError) -> str:
     more = error.error_count() - 1
     tail = f" (and {more} more)" if more else ""
     return f"{where.lstrip('.')[:120]}: {text[:240]}{tail}" if where else text[:300] + tail
-
-
-def check_masks(cases: dict[str, CaseSpec]) -> None:
-    """Raise ProtocolError for a lesion whose mask is not there or is empty: better now than after the reading."""
-    import numpy as np
-
-    from LiverAILib.errors import RunFolderError
-    from LiverAILib.export.nrrd import read_nrrd
-
-    for case in cases.values():
-        labels: dict[tuple[Path, int], set[int]] = {}
-        for lesion in case.truth.lesions or ():
-            if lesion.mask is None:
-                continue
-            key = (lesion.mask.path, lesion.mask.layer)
-            if key not in labels:
-                try:
-                    array, _ = read_nrrd(lesion.mask.path)
-                except (OSError, RunFolderError) as error:
-                    raise ProtocolError(
-                        f'Case "{case.name}": the mask {lesion.mask.path} can\'t be read as NRRD ({error}).'
-                    ) from error
-                if array.ndim == 4:
-                    if lesion.mask.layer >= array.shape[3]:
-                        raise ProtocolError(f'Case "{case.name}": {lesion.mask.path} has no layer {lesion.mask.layer}.')
-                    array = array[..., lesion.mask.layer]
-                labels[key] = {int(value) for value in np.unique(array)}
-            if lesion.mask.label not in labels[key]:
-                raise ProtocolError(
-                    f'Case "{case.name}": {lesion.mask.path} has no voxel of value {lesion.mask.label}. '
-                    "Check the lesion's label."
-                )

@@ -139,6 +139,45 @@ def test_a_mask_without_the_lesion_is_found_before_the_reading(tmp_path: Path) -
         read_protocol(written(tmp_path, cases=listed))
 
 
+def test_centre_and_box_of_a_lesion_come_from_its_mask(tmp_path: Path) -> None:
+    affine = np.array([[0, 0, 2, 10], [0.5, 0, 0, 20], [0, -1, 0, 30], [0, 0, 0, 1.0]])
+    mask = np.zeros((4, 5, 6), np.uint8)
+    mask[1:3, 2, 3:5] = 1  # z y x: indices 1 to 2, 2, 3 to 4
+    write_nrrd(tmp_path / "m.nrrd", mask, affine)
+    listed = cases(2)
+    listed[0]["truth"] = {"lesions": [{"type": "hcc", "mask": {"path": "m.nrrd"}}]}
+    listed[1]["truth"] = {"lesions": [{"type": "cyst", "box_lps_mm": [[0, 0, 0], [4, 6, 8]]}]}
+    read = read_protocol(written(tmp_path, cases=listed))
+    (masked,), (boxed,) = (case.truth.lesions or () for case in read.cases[:2])
+    assert masked.centre_lps_mm == (13, 21.75, 28)
+    assert masked.box_lps_mm == ((11, 21.25, 27.5), (15, 22.25, 28.5))
+    assert boxed.centre_lps_mm == (2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("truth", "changes", "words"),
+    [
+        ({"verdict": "malignant"}, {}, "endpoint needs its truth of hcc"),
+        ({"lesions": [{"type": "hcc", "centre_lps_mm": [0, 0, 0]}]}, {}, "hit rule needs a mask or a box"),
+        (
+            {"type": "hcc"},
+            {"primary": {"merit": "wAFROC", "target": "HCC", "first": "assisted", "second": "unassisted"}},
+            "wAFROC needs the places",
+        ),
+    ],
+)
+def test_a_truth_that_the_endpoint_can_not_use_is_refused(
+    tmp_path: Path, truth: dict[str, Any], changes: dict[str, Any], words: str
+) -> None:
+    listed = cases(2)
+    listed[0]["truth"] = truth
+    with pytest.raises(ProtocolError, match=f'case "Mueller.Anna 0": .*{words}'):
+        read_protocol(written(tmp_path, cases=listed, **changes))
+    listed[0] |= {"training": True}
+    listed[1]["truth"] = {"hcc": True, "lesions": [{"type": "hcc", "box_lps_mm": [[0, 0, 0], [1, 1, 1]]}]}
+    read_protocol(written(tmp_path, cases=listed[:2], **changes))
+
+
 @pytest.mark.parametrize(
     ("given", "hcc", "verdict", "kind"),
     [
