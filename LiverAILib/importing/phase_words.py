@@ -12,7 +12,7 @@ from LiverAILib.study import Phase
 _LATE_ARTERIAL = (r"late art\w*", r"spatart\w*", r"art\w* tardi\w*", "动脉晚期", "动脉期晚期", "晚动脉")
 _LATE_VENOUS = (r"late (?:portal|ven)\w*", r"spat ?ven\w*", r"veineu\w* tardi\w*")
 _NON_CONTRAST = (
-    r"non ?- ?contrast\w*", r"non ?-?enh\w*", r"non ?cont?\b", "no contrast", r"no iv\b", r"w ?/ ?o\b", r"\bwo\b",
+    r"non ?-? ?contrast\w*", r"non ?-?enh\w*", r"non ?cont?\b", "no contrast", r"no iv\b", r"w ?/ ?o\b", r"\bwo\b",
     "without", r"unenh\w*", r"plain\b", r"pre ?-?contrast\w*", r"precon\w*", r"\bnect\b", r"\bncct\b", r"\bnc\b",
     r"\bc ?-(?!\w)", r"\bc minus\b", r"\biv ?-(?!\w)",
     r"nativ\w*", r"ohne (?:km|kontrast\w*)", r"\bkm ?-(?!\w)",

@@ -1,7 +1,8 @@
-"""A stand-in for the Slicer application: PySide6 as `qt`, small stand-ins for ctk and qMRML, real MRML.
+"""A stand-in for the Slicer application, not Slicer: PySide6 as `qt`, small stand-ins for ctk and qMRML, real MRML.
 
-One Qt application per process. Properties are attributes, as in PythonQt. Where it differs from Slicer, Slicer is
-right.
+What it can't prove: that PythonQt takes the calls in the same way (`Docs/slicer-api.md` lists those that are not tried
+here), how Slicer draws its own widgets, its DICOM database, the extensions and the Segment Editor. Where it differs
+from Slicer, Slicer is right. One Qt application per process; properties are attributes, as in PythonQt.
 """
 
 from __future__ import annotations
@@ -18,130 +19,12 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import slicer
 import slicer.util
-import vtk
+from host_application import Application, LayoutManager
+from host_parameters import parameterNodeWrapper
+from host_widgets import CollapsibleButton, NodeComboBox, PathLineEdit, make_properties
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from LiverAILib.scene.headless import HeadlessScene, new_scene
-
-#: Qt properties that the panel may use as attributes; the classes keep their setters.
-_PROPERTIES = {
-    "checked",
-    "currentIndex",
-    "currentText",
-    "enabled",
-    "maximum",
-    "minimum",
-    "text",
-    "toolTip",
-    "value",
-    "visible",
-}
-
-
-def _make_properties() -> None:
-    for name in dir(QtWidgets):
-        kind = getattr(QtWidgets, name)
-        if not (isinstance(kind, type) and issubclass(kind, QtWidgets.QWidget)):
-            continue
-        meta = kind.staticMetaObject
-        for index in range(meta.propertyOffset(), meta.propertyCount()):
-            key = meta.property(index).name()
-            if key in _PROPERTIES:
-                getter = lambda self, key=key: self.property(key)  # noqa: E731
-                setter = lambda self, value, key=key: self.setProperty(key, value)  # noqa: E731
-                setattr(kind, key, property(getter, setter))
-
-
-class CollapsibleButton(QtWidgets.QWidget):
-    """ctkCollapsibleButton."""
-
-    text = ""
-
-
-class PathLineEdit(QtWidgets.QWidget):
-    """ctkPathLineEdit."""
-
-    Dirs = 1
-    filters = 0
-    currentPath = ""
-
-
-class NodeComboBox(QtWidgets.QWidget):
-    """qMRMLNodeComboBox: holds a node or none."""
-
-    currentNodeIDChanged = QtCore.Signal(str)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.nodeTypes: list[str] = []
-        self._node: Any = None
-
-    def setMRMLScene(self, scene: Any) -> None:
-        self.scene = scene
-
-    def currentNode(self) -> Any:
-        return self._node
-
-    def setCurrentNode(self, node: Any) -> None:
-        self._node = node
-        self.currentNodeIDChanged.emit(node.GetID() if node is not None else "")
-
-
-class IOManager:
-    """slicer.app.coreIOManager() for volumes as NRRD."""
-
-    def extractKnownExtension(self, name: str, _node: Any) -> str:
-        return Path(name).suffix
-
-    def fileWriterExtensions(self, _node: Any) -> list[str]:
-        return ["NRRD (.nrrd)"]
-
-    def exportNodes(self, ids: list[str], names: list[str], _options: dict, world: bool, _messages: Any) -> bool:
-        scene = slicer.mrmlScene
-        for node_id, name in zip(ids, names, strict=True):
-            node = scene.GetNodeByID(node_id)
-            copy = scene.AddNewNodeByClass(node.GetClassName())
-            copy.CopyContent(node)
-            if world and node.GetParentTransformNode():
-                matrix, to_world = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
-                node.GetIJKToRASMatrix(matrix)
-                node.GetParentTransformNode().GetMatrixTransformToWorld(to_world)
-                vtk.vtkMatrix4x4.Multiply4x4(to_world, matrix, matrix)
-                copy.SetIJKToRASMatrix(matrix)
-            storage = scene.AddNewNodeByClass("vtkMRMLNRRDStorageNode")
-            storage.SetFileName(name)
-            written = storage.WriteData(copy)
-            scene.RemoveNode(storage)
-            scene.RemoveNode(copy)
-            if not written:
-                return False
-        return True
-
-
-class Application(QtCore.QObject):
-    """slicer.app, without a window."""
-
-    startupCompleted = QtCore.Signal()
-
-    def __init__(self, home: Path) -> None:
-        super().__init__()
-        self.slicerHome = str(home)
-        self._io = IOManager()
-
-    def coreIOManager(self) -> IOManager:
-        return self._io
-
-    def layoutManager(self) -> None:
-        return None
-
-    def testingEnabled(self) -> bool:
-        return True
-
-    def setOverrideCursor(self, _cursor: Any) -> None:
-        pass
-
-    def restoreOverrideCursor(self) -> None:
-        pass
 
 
 class ScriptedLoadableModule:
@@ -163,11 +46,28 @@ class ScriptedLoadableModuleWidget:
 
 
 class ScriptedLoadableModuleLogic:
-    pass
+    """Its parameter node is a singleton of the scene, as in Slicer."""
+
+    def __init__(self, parent: Any = None) -> None:
+        self.moduleName = type(self).__name__.removesuffix("Logic")
+
+    def getParameterNode(self) -> Any:
+        node = slicer.mrmlScene.GetSingletonNode(self.moduleName, "vtkMRMLScriptedModuleNode")
+        if node is None:
+            node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLScriptedModuleNode")
+            node.UnRegister(None)
+            node.SetSingletonTag(self.moduleName)
+            node.SetModuleName(self.moduleName)
+            node.SetName(self.moduleName)
+            node = slicer.mrmlScene.AddNode(node)
+        return node
 
 
 class ScriptedLoadableModuleTest(unittest.TestCase):
     def runTest(self) -> None:
+        pass
+
+    def delayDisplay(self, text: str, *_: Any, **__: Any) -> None:
         pass
 
 
@@ -178,6 +78,10 @@ class TorchUtilsLogic:
         return True
 
 
+#: Scenes and logics crash when they are collected in the wrong order, so every one is kept to the end of the process.
+_kept: list[Any] = []
+
+
 def _module(name: str, **content: Any) -> types.ModuleType:
     module = types.ModuleType(name)
     module.__dict__.update(content)
@@ -185,14 +89,15 @@ def _module(name: str, **content: Any) -> types.ModuleType:
     return module
 
 
-def start_host(home: Path) -> HeadlessScene:
+def start_host(home: Path, *, window: bool = False) -> HeadlessScene:
     """Make `qt`, `ctk`, `slicer.app` and the rest importable, with a fresh scene. home: an empty folder for slicer.app.
 
-    It gets bin/PythonSlicer, which is this interpreter. May be called again for another scene.
+    window: with slice views (a layout manager) and a main window. It gets bin/PythonSlicer, which is this interpreter.
+    May be called again for another scene.
     """
     if QtWidgets.QApplication.instance() is None:
         start_host.application = QtWidgets.QApplication([])  # type: ignore[attr-defined]
-        _make_properties()
+        make_properties()
     qt = {key: getattr(part, key) for part in (QtCore, QtGui, QtWidgets) for key in dir(part) if key[0] == "Q"}
     _module("qt", **qt)
     _module("ctk", ctkCollapsibleButton=CollapsibleButton, ctkPathLineEdit=PathLineEdit)
@@ -204,11 +109,18 @@ def start_host(home: Path) -> HeadlessScene:
         ScriptedLoadableModuleTest,
     )
     slicer.ScriptedLoadableModule = _module("slicer.ScriptedLoadableModule", **{base.__name__: base for base in bases})
+    slicer.parameterNodeWrapper = _module("slicer.parameterNodeWrapper", parameterNodeWrapper=parameterNodeWrapper)
+    slicer.i18n = _module("slicer.i18n", translate=QtCore.QCoreApplication.translate)
     host = new_scene()
     slicer.mrmlScene = host.scene
-    slicer.app = Application(home)
+    slicer.app = Application(home, LayoutManager(host) if window else None)
+    _kept.append((host, slicer.app))
     slicer.modules = types.SimpleNamespace()
+    slicer.dicomDatabase = None
     slicer.qMRMLNodeComboBox = NodeComboBox
+    main = QtWidgets.QMainWindow() if window else None
+    slicer.util.mainWindow = lambda: main
+    slicer.util.selectModule = slicer.app.modules_selected.append
     python = home / "bin" / "PythonSlicer"
     python.parent.mkdir(parents=True, exist_ok=True)
     python.write_text(f'#!/bin/sh\nexec "{shutil.which(sys.executable) or sys.executable}" "$@"\n')
