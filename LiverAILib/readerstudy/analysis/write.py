@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -41,22 +43,29 @@ def is_report(folder: Path) -> bool:
     return HTML in names and all(name in (HTML, PDF) or name.endswith(".csv") for name in names)
 
 
-def write_report(report: Report, out: Path, *, overwrite: bool = False) -> None:
-    """Write report.html, report.pdf and a CSV for each table.
+@contextlib.contextmanager
+def reserve_report(out: Path, *, overwrite: bool = False) -> Iterator[Callable[[Report], None]]:
+    """Hold the report's place while it is computed; yields what writes it there.
 
     Raises OutputError if the folder is there already (unless it is a report and `overwrite`), the disk is full, or
     matplotlib is missing.
     """
     check_plotting()
-    pictures = {p.key: draw_png(p) for section in report.sections for p in section.pictures}
-
-    def write(folder: Path) -> None:
-        (folder / HTML).write_text(report_html(report, pictures), encoding="utf-8")
-        write_pdf(folder / PDF, report)
-        for section in report.sections:
-            for table in section.tables:
-                write_table(folder / f"{table.key}.csv", table)
-
     with reserve(out, overwrite=overwrite, replaceable=is_report) as place:
         place.require_space(_SPACE)
-        place.fill(write, overwrite)
+        yield lambda report: place.fill(lambda folder: _fill(folder, report), overwrite)
+
+
+def write_report(report: Report, out: Path, *, overwrite: bool = False) -> None:
+    """Write report.html, report.pdf and a CSV for each table; see `reserve_report` for what it raises."""
+    with reserve_report(out, overwrite=overwrite) as write:
+        write(report)
+
+
+def _fill(folder: Path, report: Report) -> None:
+    pictures = {p.key: draw_png(p) for section in report.sections for p in section.pictures}
+    (folder / HTML).write_text(report_html(report, pictures), encoding="utf-8")
+    write_pdf(folder / PDF, report)
+    for section in report.sections:
+        for table in section.tables:
+            write_table(folder / f"{table.key}.csv", table)

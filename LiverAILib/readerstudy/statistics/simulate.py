@@ -45,6 +45,19 @@ class RoeMetz:
         return float(stats.norm.cdf(distance / sqrt(2 * (1 + self.reader + self.arm_reader))))
 
 
+def model_of(area: float, effect: float = 0.0) -> RoeMetz:
+    """The model with these true areas: `area` in the first arm, `effect` more in the second.
+
+    Raises StatisticsError unless both are between 0.5 and 1.
+    """
+    for value in (area, area + effect):
+        if not 0.5 <= value < 1:
+            raise StatisticsError(f"An area of {value:g} can't be simulated. Choose one from 0.5 to below 1.")
+    spread = sqrt(2 * (1 + RoeMetz.reader + RoeMetz.arm_reader))
+    separation = spread * float(stats.norm.ppf(area))
+    return RoeMetz(separation=separation, gain=spread * float(stats.norm.ppf(area + effect)) - separation)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Layout:
     """A fully crossed study of two arms; from a study of one's own by `layout_of`."""
@@ -173,7 +186,7 @@ def simulate_rejections(
         },
         refused=refused,
         formula=(
-            f"Roe-Metz: mean {model.separation:g} (+{model.gain:g} in {layout.second_arm}) between the classes; "
+            f"Roe-Metz: mean {model.separation:.4g} (+{model.gain:.4g} in {layout.second_arm}) between the classes; "
             f"variances: reader {model.reader:g}, arm-reader {model.arm_reader:g}, case {model.case:g}, arm-case "
             f"{model.arm_case:g}, reader-case {model.reader_case:g}, pure {model.pure:g}; {layout.readers} readers, "
             f"{layout.positive} {layout.positive_class} and {layout.negative} {layout.negative_class}; {replicates} "
