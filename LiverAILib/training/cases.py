@@ -76,6 +76,11 @@ class CaseFiles:
     def labels(self) -> npt.NDArray[np.uint8]:
         """(z, y, x): 1 liver, 2 lesion."""
         array, _ = _read(self.label)
+        if array.min() < 0 or array.max() > 2:
+            raise StudyError(
+                f"{self.label.name} holds the value {array.max() if array.max() > 2 else array.min():g}. "
+                "Labels are 0 (neither), 1 (liver) and 2 (lesion): map others to these."
+            )
         return array.astype(np.uint8)
 
 
@@ -115,12 +120,22 @@ def _read(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
     return sitk.GetArrayFromImage(image), sitk_affine(image)
 
 
+def _patients(table: Path) -> dict[str, str]:
+    """Patient of each case, from a case table. Raises StudyError if it is malformed."""
+    try:
+        return {str(row["case"]): str(row["patient"]) for row in json.loads(table.read_text())}
+    except (KeyError, TypeError, ValueError) as error:
+        raise StudyError(
+            f'{table.name} is not a list of {{"case": NAME, "patient": ID}}. Correct it, or take it away.'
+        ) from error
+
+
 def find_cases(folder: Path) -> list[CaseFiles]:
     """The cases of a folder, sorted by name. Raises StudyError if there is none or a label file is missing."""
     patients: dict[str, str] = {}
     for table in (folder / "cases.json", folder.parent / "cases.json"):
         if table.is_file():
-            patients = {row["case"]: str(row["patient"]) for row in json.loads(table.read_text())}
+            patients = _patients(table)
             break
     cases = []
     for ct in sorted(folder.glob("*_ct.nii.gz")):

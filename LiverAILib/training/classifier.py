@@ -1,4 +1,4 @@
-"""The recipe of the lesion classifier, and its training lesions from phantoms.
+"""The recipe of the lesion classifier; what it learns from is in `lesion_samples`.
 
 LiAIDS (Ying et al., Nat Commun 2024), Methods, "Implementation details": Adam, learning rate 0.001 times 0.1 every 60
 epochs, weight decay 0.01 (decoupled here), 200 epochs, batch 16. The paper names no augmentation for the classifier and
@@ -8,27 +8,18 @@ rare ones would otherwise hardly be seen. After the training the temperature is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from LiverAILib.analysis.calibrate import Calibration, fit_temperature
-from LiverAILib.analysis.crops import CropOptions, lesion_crop
-from LiverAILib.networks.lesion_classifier import (
-    CLASSES,
-    CLASSIFIER_PHASES,
-    LesionClassifier,
-    drop_clinical,
-    drop_phases,
-    encode_clinical,
-    stack_phases,
-)
-from LiverAILib.phantom import EVALUATION_SEEDS, Phantom
+from LiverAILib.analysis.segment import bfloat16_is_fast
+from LiverAILib.networks.lesion_classifier import CLASSES, LesionClassifier, drop_clinical, drop_phases
+from LiverAILib.training.lesion_samples import LesionSamples
 from LiverAILib.training.loop import Loop
 
 
@@ -37,11 +28,11 @@ class ClassifierRecipe:
     """The paper's options, then ours. An epoch is one pass over as many lesions as there are."""
 
     preset: str = "compact"
-    epochs: int = 200
+    epochs: float = 200
     batch: int = 16
     learning_rate: float = 0.001
     decay_factor: float = 0.1
-    decay_epochs: int = 60
+    decay_epochs: float = 60
     weight_decay: float = 0.01
     # ours
     phase_drop: float = 0.25
@@ -56,78 +47,7 @@ class ClassifierRecipe:
 
     def rate(self, step: int, steps_per_epoch: int) -> float:
         """The learning rate of a step."""
-        return self.learning_rate * self.decay_factor ** (step // (steps_per_epoch * self.decay_epochs))
-
-
-@dataclass(frozen=True)
-class LesionSamples:
-    """Lesions ready for the network. images: uint8 (n, 3, 1, z, y, x), 0..255 for -1..1; present: bool (n, 3);
-    clinical: (n, 12); labels: (n,) in the order of `CLASSES`; patients: (n,) seeds.
-    """
-
-    images: Tensor
-    present: Tensor
-    clinical: Tensor
-    labels: Tensor
-    patients: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def save(self, path: Path) -> None:
-        """As one .npz file, written beside it first."""
-        temporary = path.with_name(f".new_{path.name}")
-        np.savez_compressed(temporary, **{key: value.numpy() for key, value in vars(self).items()})
-        temporary.replace(path)
-
-    @classmethod
-    def load(cls, path: Path) -> LesionSamples:
-        """What `save` wrote."""
-        with np.load(path, allow_pickle=False) as data:
-            return cls(**{key: torch.from_numpy(data[key]) for key in data.files})
-
-    @classmethod
-    def joined(cls, parts: Sequence[LesionSamples]) -> LesionSamples:
-        """All lesions of several."""
-        return cls(*(torch.cat([vars(part)[key] for part in parts]) for key in vars(parts[0])))
-
-
-def phantom_lesions(phantom: Phantom, options: CropOptions | None = None) -> LesionSamples:
-    """The lesions of a phantom exam that fill a voxel in some phase. Raises ValueError if there is none, or for a seed
-    that is for evaluation only.
-    """
-    from scipy import ndimage
-
-    if phantom.truth.seed >= EVALUATION_SEEDS:
-        raise ValueError(f"Phantom {phantom.truth.seed} is for evaluation only: nothing may be trained on it.")
-    places = {
-        phase: ndimage.find_objects(phantom.lesion_ids[phase])
-        for phase in CLASSIFIER_PHASES
-        if phase in phantom.lesion_ids
-    }
-    images, present, labels = [], [], []
-    for lesion in phantom.truth.lesions:
-        crops = {}
-        for phase, found in places.items():
-            box = found[lesion.id - 1] if lesion.id <= len(found) else None
-            if box is not None:
-                corners = ((box[0].start, box[1].start, box[2].start), (box[0].stop, box[1].stop, box[2].stop))
-                crops[phase] = lesion_crop(phantom.study.volumes[phase], corners, options)
-        if crops:
-            stacked, there = stack_phases(crops)
-            images.append(((stacked + 1) * 127.5).round().to(torch.uint8))
-            present.append(there)
-            labels.append(CLASSES.index(lesion.type))
-    if not labels:
-        raise ValueError(f"Phantom {phantom.truth.seed} shows no lesion.")
-    record = encode_clinical(phantom.truth.clinical)
-    return LesionSamples(
-        torch.stack(images),
-        torch.stack(present),
-        record.repeat(len(labels), 1),
-        torch.tensor(labels),
-        torch.full((len(labels),), phantom.truth.seed),
-    )
+        return self.learning_rate * self.decay_factor ** int(step / (steps_per_epoch * self.decay_epochs))
 
 
 class ClassifierTraining:
@@ -171,7 +91,8 @@ class ClassifierTraining:
         images = vary(train.images[chosen].float() / 127.5 - 1, recipe, generator)
         present = drop_phases(train.present[chosen], recipe.phase_drop, generator)
         clinical = drop_clinical(train.clinical[chosen], recipe.item_drop, recipe.record_drop, generator)
-        logits = self.network(images.to(self.device), present.to(self.device), clinical.to(self.device))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16_is_fast(self.device)):
+            logits = self.network(images.to(self.device), present.to(self.device), clinical.to(self.device))
         return F.cross_entropy(
             logits.float(), train.labels[chosen].to(self.device), label_smoothing=recipe.label_smoothing
         )
@@ -199,15 +120,30 @@ class ClassifierTraining:
         return torch.cat(found)
 
     def run(
-        self, work: Path, *, steps: int | None = None, say: Callable[[str], None] = print
-    ) -> tuple[Mapping[str, Tensor], Calibration | None, Loop]:
+        self,
+        work: Path,
+        *,
+        steps: int | None = None,
+        minutes: float | None = None,
+        say: Callable[[str], None] = print,
+    ) -> tuple[dict[str, Tensor], Calibration | None, Loop]:
         """Train in a work folder, going on from its checkpoint; the averaged weights with the fitted temperature in
         them, the calibration (None without validation lesions), and the loop with its curves.
         """
-        total = self.recipe.epochs * self.steps_per_epoch if steps is None else steps
+        total = round(self.recipe.epochs * self.steps_per_epoch) if steps is None else steps
         every = min(max(self.steps_per_epoch, 50), 500)
-        identity = {"network": "LesionClassifier", **asdict(self.recipe), "lesions": len(self.train)}
-        loop = Loop(self, work, total, self.recipe.seed, identity, validate_every=every, save_every=every, say=say)
+        identity = {"network": "LesionClassifier", **asdict(self.recipe)}
+        loop = Loop(
+            self,
+            work,
+            total,
+            self.recipe.seed,
+            identity,
+            validate_every=every,
+            save_every=every,
+            say=say,
+            minutes=minutes,
+        )
         weights = loop.run()
         if not len(self.validation):
             return weights, None, loop

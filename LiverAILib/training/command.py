@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from LiverAILib.errors import StudyError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from LiverAILib.training.cases import Split
+
 DEFAULT_WORK = Path(".cache") / "training"
+NETWORKS = ("liversegnet", "detector", "classifier", "nodulenet", "hccnet")
+
+#: Options of the recipes that the command may change, and the networks that have them (all, where none is named).
+RECIPE_OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "steps": (),
+    "batch": (),
+    "learning_rate": (),
+    "seed": (),
+    "side": ("nodulenet", "hccnet"),
+}
 
 
 def add_parser(subparsers: Any, name: str = "train", **options: Any) -> argparse.ArgumentParser:
@@ -20,25 +36,38 @@ def add_parser(subparsers: Any, name: str = "train", **options: Any) -> argparse
         description="Train a network and write its model package.\n\n"
         "The data folder holds NAME_ct.nii.gz (HU) and NAME_label.nii.gz (1 liver, 2 lesion) for each case,\n"
         "optionally NAME_organs.nii.gz, and cases.json with each case's patient. Patients are split by --split-seed;\n"
-        "test patients are never trained on. A stopped training goes on where it was.",
+        "test patients are never trained on. A stopped training goes on where it was.\n\n"
+        "All networks but liversegnet learn from synthetic exams on the cases' anatomy and from phantoms, which are\n"
+        "made once and kept in --pool; --pool-only makes them and does not train.",
         **options,
     )
-    parser.add_argument("network", choices=("liversegnet",))
+    parser.add_argument("network", choices=NETWORKS)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="labelled cases")
     parser.add_argument("--work", type=Path, metavar="DIR", help=f"checkpoints (default: {DEFAULT_WORK}/NETWORK)")
-    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="where to write the model package NETWORK/")
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="where to write the model package")
     parser.add_argument(
-        "--start-from", type=Path, metavar="MODELS", help="begin with the package NETWORK/ in this folder"
-    )
+        "--start-from", type=Path, metavar="MODELS", help="begin with the network's package in this folder, or with "
+        "this package (HCCNet may start from NoduleNet's)"
+    )  # fmt: skip
     parser.add_argument("--preset", choices=("compact", "paper"), default="compact")
-    parser.add_argument("--phantoms", type=int, default=40, metavar="N", help="synthetic exams to add (default: 40)")
-    budget = parser.add_argument_group("recipe (defaults: the paper's)")
-    budget.add_argument("--steps", type=int, default=240_000)
+    parser.add_argument("--threads", type=int, help="processor cores to use (default: all)")
+    sides = parser.add_argument_group("sides")
+    sides.add_argument("--split-seed", type=int, default=2024)
+    sides.add_argument("--hold-out", type=int, default=6, metavar="N", help="test patients (default: 6)")
+    sides.add_argument("--validation-patients", type=int, default=2, metavar="N", help="(default: 2)")
+    made = parser.add_argument_group("synthetic exams")
+    made.add_argument("--phantoms", type=int, default=40, metavar="N", help="phantom exams to add (default: 40)")
+    made.add_argument("--exams", type=int, default=200, metavar="N", help="on the cases' anatomy (default: 200)")
+    made.add_argument("--validation-exams", type=int, default=16, metavar="N", help="on validation patients")
+    made.add_argument("--pool", type=Path, metavar="DIR", help=f"where they are kept (default: {DEFAULT_WORK}/pool)")
+    made.add_argument("--pool-only", action="store_true", help="make them and end")
+    budget = parser.add_argument_group("recipe (defaults: the paper's, see Docs/training.md)")
+    budget.add_argument("--steps", type=int)
     budget.add_argument("--minutes", type=float, help="end after this time, if sooner than the steps")
-    budget.add_argument("--batch", type=int, default=4)
-    budget.add_argument("--learning-rate", type=float, default=0.005)
-    budget.add_argument("--seed", type=int, default=7)
-    budget.add_argument("--split-seed", type=int, default=2024)
+    budget.add_argument("--batch", type=int)
+    budget.add_argument("--learning-rate", type=float)
+    budget.add_argument("--side", type=int, help="NoduleNet, HCCNet: learn from slices made this small, in pixels")
+    budget.add_argument("--seed", type=int)
     description = parser.add_argument_group("for the model package")
     description.add_argument("--trained-on", metavar="TEXT", help="what the data are (required with -o)")
     description.add_argument("--data-licence", metavar="TEXT", help="the licence of the data (required with -o)")
@@ -53,38 +82,98 @@ def run(args: argparse.Namespace) -> int:
         raise StudyError("A model package must say what it was trained on: give --trained-on and --data-licence.")
     if not args.data.is_dir():
         raise StudyError(f"{args.data} is not a folder. Name the folder of labelled cases.")
-    from LiverAILib.bundles import find_bundle
+    recipe = _recipe(args)
     from LiverAILib.training.cases import find_cases, split_cases
+
+    split = split_cases(
+        find_cases(args.data), test=args.hold_out, validation=args.validation_patients, seed=args.split_seed
+    )
+    if args.threads:
+        import torch
+
+        torch.set_num_threads(args.threads)
+    train = _train_liversegnet if args.network == "liversegnet" else _train_other
+    return train(args, split, args.work or DEFAULT_WORK / args.network, recipe)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _recipe(args: argparse.Namespace) -> dict[str, Any]:
+    """The recipe's options that were given. Raises StudyError for one that the network's recipe lacks."""
+    given: dict[str, Any] = {"preset": args.preset}
+    for option, networks in RECIPE_OPTIONS.items():
+        value = getattr(args, option)
+        if value is None:
+            continue
+        if networks and args.network not in networks:
+            raise StudyError(f"--{option.replace('_', '-')} is not for {args.network}. Leave it out.")
+        given[option] = value
+    return given
+
+
+def _start(args: argparse.Namespace, split: Split, package: str) -> Mapping[str, Tensor] | None:
+    """The weights to begin with. Raises StudyError if they are of another preset or saw a held-out patient."""
+    if not args.start_from:
+        return None
+    from LiverAILib.bundles import METADATA, find_bundle
+
+    itself = (args.start_from / METADATA).is_file()
+    bundle = (
+        find_bundle(args.start_from.name, args.start_from.parent) if itself else find_bundle(package, args.start_from)
+    )
+    if bundle.metadata.preset != args.preset:
+        raise StudyError(f"The package in {args.start_from} is of preset {bundle.metadata.preset}: say --preset.")
+    if seen := sorted({case.patient for case in split.test} & set(bundle.metadata.patients_seen)):
+        raise StudyError(f"That package was trained on {', '.join(seen)}, held out here: use its --split-seed.")
+    return bundle.load().state_dict()
+
+
+def _train_liversegnet(args: argparse.Namespace, split: Split, work: Path, recipe: Mapping[str, Any]) -> int:
     from LiverAILib.training.liversegnet import Recipe, Training, write_package
     from LiverAILib.training.phantoms import make_pool
 
-    def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-    work = args.work or DEFAULT_WORK / args.network
-    split = split_cases(find_cases(args.data), seed=args.split_seed)
-    recipe = Recipe(
-        preset=args.preset,
-        steps=args.steps,
-        minutes=args.minutes,
-        batch=args.batch,
-        learning_rate=args.learning_rate,
-        seed=args.seed,
-        phantom_share=Recipe.phantom_share if args.phantoms else 0.0,
-    )
+    options = {**recipe, "minutes": args.minutes, **({} if args.phantoms else {"phantom_share": 0.0})}
+    chosen = Recipe(**options)
     if args.phantoms:
-        make_pool(work / "pool", args.phantoms, recipe.in_plane_mm, say=say)
-    start = None
-    if args.start_from:
-        bundle = find_bundle(args.network, args.start_from)
-        if bundle.metadata.preset != args.preset:
-            raise StudyError(f"The package in {args.start_from} is of preset {bundle.metadata.preset}: say --preset.")
-        if seen := sorted({case.patient for case in split.test} & set(bundle.metadata.patients_seen)):
-            raise StudyError(f"That package was trained on {', '.join(seen)}, held out here: use its --split-seed.")
-        start = bundle.load().state_dict()
-    training = Training(split, work, recipe, say, start)
+        make_pool(work / "pool", args.phantoms, chosen.in_plane_mm, say=_say)
+    if args.pool_only:
+        return 0
+    training = Training(split, work, chosen, _say, _start(args, split, "liversegnet"))
     training.run()
     if args.output:
         bundle = write_package(training, args.output / "liversegnet", args.trained_on, args.data_licence, args.version)
+        print(f"wrote {bundle.folder}")
+    return 0
+
+
+def _train_other(args: argparse.Namespace, split: Split, work: Path, recipe: Mapping[str, Any]) -> int:
+    from LiverAILib.training.packages import Provenance
+    from LiverAILib.training.trainers import TRAINERS, Asked, pool_kind, side_patients
+
+    package, train = TRAINERS[args.network]
+    target = None
+    if args.output:
+        words = Provenance(args.trained_on, args.data_licence, args.version, side_patients(split))
+        target = (args.output / package, words)
+    asked = Asked(
+        split=split,
+        pool=args.pool or DEFAULT_WORK / "pool",
+        work=work,
+        recipe=recipe,
+        minutes=args.minutes,
+        exams=args.exams,
+        phantoms=args.phantoms,
+        validation_exams=args.validation_exams,
+        start=_start(args, split, package),
+        package=target,
+        say=_say,
+    )
+    if args.pool_only:
+        asked.fill(pool_kind(args.network))
+        return 0
+    bundle = train(asked)
+    if bundle:
         print(f"wrote {bundle.folder}")
     return 0

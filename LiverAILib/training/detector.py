@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -25,13 +25,16 @@ from torch import Tensor, nn
 
 from LiverAILib.analysis.boxes3d import Boxes
 from LiverAILib.analysis.detect import DetectOptions, PhaseDetector
+from LiverAILib.analysis.link import LinkOptions
 from LiverAILib.analysis.match import MIN_IOM, MIN_IOU
 from LiverAILib.analysis.segment import bfloat16_is_fast
 from LiverAILib.networks.boxes import pairwise_iom, pairwise_iou
 from LiverAILib.networks.detector import LesionDetector
-from LiverAILib.training.cases import CaseFiles, TrainingCase
+from LiverAILib.study import Source, Volume
+from LiverAILib.training.cases import LABEL_STEP, CaseFiles, TrainingCase
 from LiverAILib.training.loop import Loop
 from LiverAILib.training.patches import PatchOptions, PatchSource
+from LiverAILib.training.validated import FoundInCase
 
 LEAST_PIXELS = 4  # a smaller region in a slice is no box
 
@@ -183,13 +186,37 @@ def lesion_boxes(lesion: npt.NDArray[np.bool_]) -> Boxes:
 
 def agreement(found: Boxes, true: Boxes) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Which true boxes (m,) are found, and which found ones (n,) are false, by the paper's IoU > 0.3 or IoM > 0.5."""
-    pair = torch.from_numpy(true), torch.from_numpy(found)
-    same = ((pairwise_iou(*pair) > MIN_IOU) | (pairwise_iom(*pair) > MIN_IOM)).numpy()
-    return np.asarray(same.any(axis=1)), np.asarray(~same.any(axis=0))
+    same = same_lesions(found, true)
+    return np.asarray(same.any(axis=0)), np.asarray(~same.any(axis=1))
 
 
-def train_detector(task: DetectorTask, work: Path, say: Callable[[str], None] = print) -> dict[str, Tensor]:
-    """Train in a work folder, on from its last checkpoint if there is one; returns the averaged weights."""
+def same_lesions(found: Boxes, true: Boxes) -> npt.NDArray[np.bool_]:
+    """Bool (found, true): which found box is which true one."""
+    pair = torch.from_numpy(found), torch.from_numpy(true)
+    return np.asarray(((pairwise_iou(*pair) > MIN_IOU) | (pairwise_iom(*pair) > MIN_IOM)).numpy())
+
+
+def found_in_cases(task: DetectorTask, cases: list[TrainingCase]) -> list[FoundInCase]:
+    """What the task's network finds in volumes with known lesions, at the lowest score; see `validated`."""
+    recipe = task.recipe
+    options = DetectOptions(in_plane_mm=recipe.in_plane_mm, link=LinkOptions(least_mean_score=0.0))
+    detector = PhaseDetector(cast("LesionDetector", task.network), task.device, options)
+    results = []
+    for case in cases:
+        affine = np.diag([case.in_plane_mm, case.in_plane_mm, case.slice_mm, 1.0])
+        codes = case.codes.numpy()
+        volume = Volume(case.image.numpy(), affine, Source(case.name, "file"))
+        found = detector(volume, codes >= LABEL_STEP)
+        true = lesion_boxes(codes >= 2 * LABEL_STEP)
+        results.append(FoundInCase(found.scores, same_lesions(found.boxes, true)))
+    return results
+
+
+def train_detector(
+    task: DetectorTask, work: Path, *, minutes: float | None = None, say: Callable[[str], None] = print
+) -> tuple[dict[str, Tensor], Loop]:
+    """Train in a work folder, on from its last checkpoint if there is one; the averaged weights, and the loop."""
     recipe = task.recipe
     sizes = {key: value for key, value in asdict(recipe).items() if key in ("preset", "in_plane_mm", "optimizer")}
-    return Loop(task, work, recipe.steps, recipe.seed, sizes, say=say).run()
+    loop = Loop(task, work, recipe.steps, recipe.seed, sizes, say=say, minutes=minutes)
+    return loop.run(), loop

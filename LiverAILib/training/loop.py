@@ -7,6 +7,7 @@ same weights as one that was not.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,7 +54,11 @@ class Task(Protocol):
 
 @dataclass
 class Loop:
-    """One training in a work folder. identity: what must be the same when a run goes on, e.g. the recipe's sizes."""
+    """One training in a work folder. identity: what must be the same when a run goes on, e.g. the recipe's sizes.
+
+    minutes: end after this time over all runs, if sooner than the steps; the learning rate then takes its course over
+    the time, and a run that was stopped no longer gives exactly the weights of one that was not.
+    """
 
     task: Task
     work: Path
@@ -65,7 +70,10 @@ class Loop:
     validate_every: int = 500
     clip_norm: float = 5.0
     say: Callable[[str], None] = print
+    minutes: float | None = None
+    save_minutes: float = 4.0
     step: int = 0
+    spent_minutes: float = 0.0
     losses: list[float] = field(default_factory=list)
     validations: list[dict[str, float]] = field(default_factory=list)
     average: dict[str, Tensor] = field(default_factory=dict)
@@ -78,19 +86,32 @@ class Loop:
         network = self.task.network
         self.average = {key: value.detach().clone() for key, value in network.state_dict().items()}
         self._resume()
-        while self.step < self.steps:
+        started = time.monotonic() - 60 * self.spent_minutes
+        saved = self.spent_minutes
+        while self.progress < 1:
             self._one_step()
+            self.spent_minutes = (time.monotonic() - started) / 60
+            over = self.progress >= 1
             if self.step % 20 == 0:
-                self.say(f"step {self.step} of {self.steps}: loss {np.mean(self.losses[-20:]):.3f}")
-            if self.step % self.validate_every == 0 or self.step == self.steps:
+                self.say(
+                    f"step {self.step} of {self.steps}, {self.spent_minutes:.1f} min: "
+                    f"loss {np.mean(self.losses[-20:]):.3f}"
+                )
+            if self.step % self.validate_every == 0 or over:
                 self._validate()
-            if self.step % self.save_every == 0 or self.step == self.steps:
+            if self.step % self.save_every == 0 or over or self.spent_minutes - saved > self.save_minutes:
+                saved = self.spent_minutes
                 self._save()
         return self.average
 
+    @property
+    def progress(self) -> float:
+        """The part of the budget that is spent, in steps or in minutes."""
+        return max(self.step / max(self.steps, 1), self.spent_minutes / self.minutes if self.minutes else 0.0)
+
     def _one_step(self) -> None:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
-        rate = self.task.rate(self.step)
+        rate = self.task.rate(self.step if self.minutes is None else int(self.progress * self.steps))
         for group in self.task.optimizer.param_groups:
             group["lr"] = rate
         network = self.task.network.train()
@@ -130,6 +151,7 @@ class Loop:
     def _save(self) -> None:
         meta = {
             "step": self.step,
+            "minutes": self.spent_minutes,
             "losses": self.losses,
             "validations": self.validations,
             "identity": dict(self.identity),
@@ -148,6 +170,7 @@ class Loop:
         meta = load_checkpoint(self.work, self.task.network, self.average, self.task.optimizer)
         assert meta is not None
         self.step, self.losses, self.validations = meta["step"], meta["losses"], meta["validations"]
+        self.spent_minutes = meta["minutes"]
         self.say(f"going on at step {self.step}")
 
 

@@ -1,4 +1,4 @@
-"""The recipe of NoduleNet and HCCNet, and its training slices from phantoms.
+"""The recipe of NoduleNet and HCCNet; what they learn from is in `slice_samples`.
 
 Wang et al., Br J Cancer 2021, Methods, "AI model development": SGD with momentum 0.9, 120 epochs, batch 256, learning
 rate 0.2 with warm-up and cosine decay, label smoothing; random resize and crop, perspective, horizontal flip, rotation,
@@ -6,32 +6,26 @@ colour jitter and mixup. How much of each the paper does not say: the amounts ar
 of grey, and resize, rotation and perspective are one resampling. With another batch the learning rate is scaled in
 proportion (Goyal et al., 2017).
 
-Labels. NoduleNet: a slice that shows a lesion. HCCNet: a slice that shows an HCC; as in the paper, the other slices of
-a patient with HCC are left out, and all slices of the other patients are negative.
+Ours: half of a batch shows a finding, and of real slices there are at least `real_share` where there are any; images
+may be made smaller before they are learnt from (`side`), which is cheaper.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from LiverAILib.analysis.slices import LiverSlices, liver_slices, mask_on_grid
-from LiverAILib.lesion_types import LesionType
+from LiverAILib.analysis.segment import bfloat16_is_fast
 from LiverAILib.networks.resnet34 import ResNet34
-from LiverAILib.phantom import EVALUATION_SEEDS, Phantom
 from LiverAILib.training.loop import Loop
-
-Target = Literal["nodulenet", "hccnet"]
-SHOWN_MM2 = 12.0  # a lesion counts as shown in a slice from this area on: a disc of 4 mm
+from LiverAILib.training.slice_samples import SliceSamples, Target
 
 
 @dataclass(frozen=True)
@@ -40,13 +34,13 @@ class SliceRecipe:
 
     target: Target = "nodulenet"
     preset: str = "compact"
-    epochs: int = 120
+    epochs: float = 120
     batch: int = 256
     learning_rate: float = 0.2
     momentum: float = 0.9
     # ours
     weight_decay: float = 1e-4
-    warmup_epochs: int = 5
+    warmup_epochs: float = 5
     label_smoothing: float = 0.1
     mixup: float = 0.2
     area: tuple[float, float] = (0.6, 1.0)
@@ -56,6 +50,8 @@ class SliceRecipe:
     flip: float = 0.5
     gain: float = 0.2
     shift: float = 0.15
+    real_share: float = 0.3
+    side: int | None = None
     seed: int = 7
 
     def rate(self, step: int, steps_per_epoch: int) -> float:
@@ -66,53 +62,6 @@ class SliceRecipe:
             return peak * (step + 1) / warm
         spent = min((step - warm) / max(total - warm, 1), 1.0)
         return peak * 0.5 * (1 + math.cos(math.pi * spent))
-
-
-@dataclass(frozen=True)
-class SliceSamples:
-    """Slices ready for the network. images: uint8 (n, 1, y, x), 0..255 for -1..1; labels: (n,), 1 is the finding;
-    patients: (n,) seeds.
-    """
-
-    images: Tensor
-    labels: Tensor
-    patients: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @classmethod
-    def joined(cls, parts: Sequence[SliceSamples]) -> SliceSamples:
-        """All slices of several."""
-        return cls(*(torch.cat([vars(part)[key] for part in parts]) for key in vars(parts[0])))
-
-
-def shown_in(slices: LiverSlices, mask: npt.NDArray[np.bool_], pixel_mm: float) -> Tensor:
-    """Bool (n,): the slices in which at least `SHOWN_MM2` of a mask of the volume's own grid (z, y, x) lies."""
-    if slices.grid is None:
-        return torch.zeros(0, dtype=torch.bool)
-    areas = mask_on_grid(mask[slices.cut], slices.grid)[list(slices.index)].sum(axis=(1, 2)) * pixel_mm**2
-    return torch.from_numpy(areas >= SHOWN_MM2)
-
-
-def phantom_slices(phantom: Phantom, target: Target, *, pixel_mm: float = 1.25, size: int = 256) -> SliceSamples:
-    """The labelled liver slices of all phases of a phantom exam.
-
-    Raises ValueError for a seed that is for evaluation only.
-    """
-    seed = phantom.truth.seed
-    if seed >= EVALUATION_SEEDS:
-        raise ValueError(f"Phantom {seed} is for evaluation only: nothing may be trained on it.")
-    wanted = [lesion.id for lesion in phantom.truth.lesions if target == "nodulenet" or lesion.type is LesionType.HCC]
-    images, labels = [torch.zeros((0, 1, size, size), dtype=torch.uint8)], [torch.zeros(0, dtype=torch.long)]
-    for phase, volume in phantom.study.volumes.items():
-        slices = liver_slices(volume, phantom.liver_mask(phase), pixel_mm=pixel_mm, size=size)
-        found = shown_in(slices, np.isin(phantom.lesion_ids[phase], wanted), pixel_mm)
-        kept = found if target == "hccnet" and wanted else torch.ones_like(found)
-        images.append(((slices.images[kept] + 1) * 127.5).round().to(torch.uint8))
-        labels.append(found[kept].long())
-    joined = torch.cat(labels)
-    return SliceSamples(torch.cat(images), joined, torch.full_like(joined, seed))
 
 
 class SliceTraining:
@@ -133,6 +82,7 @@ class SliceTraining:
         self.title = {"nodulenet": "NoduleNet", "hccnet": "HCCNet"}[recipe.target]
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network = (network or ResNet34(recipe.preset)).to(self.device)
+        self.chances = balanced_chances(train, recipe.real_share)
         self.optimizer = torch.optim.SGD(
             self.network.parameters(),
             lr=recipe.learning_rate,
@@ -152,38 +102,86 @@ class SliceTraining:
     def loss(self, generator: torch.Generator) -> Tensor:
         """Cross entropy of one varied batch, pairs mixed, labels smoothed."""
         recipe = self.recipe
-        chosen = torch.randint(len(self.train), (recipe.batch,), generator=generator)
+        chosen = torch.multinomial(self.chances, recipe.batch, replacement=True, generator=generator)
         images = vary(self.train.images[chosen].float() / 127.5 - 1, recipe, generator)
         target = F.one_hot(self.train.labels[chosen], 2).float()
         images, target = mix(images, target, recipe.mixup, generator)
-        logits = self.network(images.to(self.device)).float()
-        return F.cross_entropy(logits, target.to(self.device), label_smoothing=recipe.label_smoothing)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16_is_fast(self.device)):
+            logits = self.network(images.to(self.device))
+        return F.cross_entropy(logits.float(), target.to(self.device), label_smoothing=recipe.label_smoothing)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Area under the ROC curve over the validation slices."""
+        """Area under the ROC curve over the validation slices, and over the real ones among them."""
         labels = self.validation.labels.bool()
         if not labels.any() or labels.all():
             return {}
-        scores = []
-        with torch.inference_mode():
-            for part in self.validation.images.split(64):
+        scores = self.scores(network, self.validation)
+        figures = {"AUROC": auroc(scores, labels)}
+        real = self.validation.real
+        if labels[real].any() and not labels[real].all() and not real.all():
+            figures["AUROC, real slices"] = auroc(scores[real], labels[real])
+        return figures
+
+    def scores(self, network: nn.Module, samples: SliceSamples) -> Tensor:
+        """(n,) the finding's logit minus the other's, of slices as they are."""
+        found = [torch.zeros(0)]
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16_is_fast(self.device)),
+        ):
+            for part in samples.images.split(64):
                 logits = network((part.float() / 127.5 - 1).to(self.device)).float().cpu()
-                scores.append(logits[:, 1] - logits[:, 0])
-        return {"AUROC": auroc(torch.cat(scores), labels)}
+                found.append(logits[:, 1] - logits[:, 0])
+        return torch.cat(found)
 
     def run(
-        self, work: Path, *, steps: int | None = None, say: Callable[[str], None] = print
-    ) -> tuple[Mapping[str, Tensor], Loop]:
+        self,
+        work: Path,
+        *,
+        steps: int | None = None,
+        minutes: float | None = None,
+        say: Callable[[str], None] = print,
+    ) -> tuple[dict[str, Tensor], Loop]:
         """Train in a work folder, going on from its checkpoint; the averaged weights, and the loop with its curves."""
-        total = self.recipe.epochs * self.steps_per_epoch if steps is None else steps
+        total = round(self.recipe.epochs * self.steps_per_epoch) if steps is None else steps
         every = min(max(self.steps_per_epoch, 50), 500)
-        identity = {"network": self.title, **asdict(self.recipe), "slices": len(self.train)}
-        loop = Loop(self, work, total, self.recipe.seed, identity, validate_every=every, save_every=every, say=say)
+        identity = {"network": self.title, **asdict(self.recipe)}
+        loop = Loop(
+            self,
+            work,
+            total,
+            self.recipe.seed,
+            identity,
+            validate_every=every,
+            save_every=every,
+            say=say,
+            minutes=minutes,
+        )
         return loop.run(), loop
 
 
+def balanced_chances(samples: SliceSamples, real_share: float) -> Tensor:
+    """(n,) how likely each slice is drawn: both labels alike, and real slices at least `real_share` of each label that
+    has any.
+    """
+    chances = torch.zeros(len(samples))
+    for label in (0, 1):
+        group = samples.labels == label
+        real, made = group & samples.real, group & ~samples.real
+        share = float(real.sum()) / max(float(group.sum()), 1)
+        if real.any() and made.any():
+            share = max(share, real_share)
+        for part, weight in ((real, share), (made, 1 - share)):
+            if part.any():
+                chances[part] = weight / float(part.sum())
+    return chances
+
+
 def vary(images: Tensor, recipe: SliceRecipe, generator: torch.Generator) -> Tensor:
-    """Random resize and crop, rotation, perspective, flip, gain and shift of (n, 1, y, x) in [-1, 1]; air outside."""
+    """Random resize and crop, rotation, perspective, flip, gain and shift of (n, 1, y, x) in [-1, 1]; air outside.
+
+    The result has the images' size, or `recipe.side` pixels a side.
+    """
     count = len(images)
 
     def draw(low: float, high: float) -> Tensor:
@@ -196,7 +194,7 @@ def vary(images: Tensor, recipe: SliceRecipe, generator: torch.Generator) -> Ten
     angle = draw(-1, 1) * math.radians(recipe.rotation_degrees)
     turned = torch.where(torch.rand(count, generator=generator) < recipe.flip, -1.0, 1.0)
     tilt_y, tilt_x = draw(-1, 1) * recipe.perspective, draw(-1, 1) * recipe.perspective
-    rows, columns = images.shape[2:]
+    rows, columns = images.shape[2:] if recipe.side is None else (recipe.side, recipe.side)
     y = ((torch.arange(rows) + 0.5) * 2 / rows - 1).view(1, -1, 1)
     x = ((torch.arange(columns) + 0.5) * 2 / columns - 1).view(1, 1, -1) * turned.view(-1, 1, 1)
 

@@ -14,7 +14,8 @@ from LiverAILib.networks.densenet3d import DenseNet3dPreset
 from LiverAILib.networks.lesion_classifier import CLASSES, ClassifierPreset, LesionClassifier
 from LiverAILib.phantom import EVALUATION_SEEDS, Phantom, PhantomOptions, generate
 from LiverAILib.study import Phase
-from LiverAILib.training.classifier import ClassifierRecipe, ClassifierTraining, LesionSamples, phantom_lesions, vary
+from LiverAILib.training.classifier import ClassifierRecipe, ClassifierTraining, vary
+from LiverAILib.training.lesion_samples import LesionSamples, exam_lesions
 
 TINY = ClassifierPreset(
     DenseNet3dPreset(stem=4, growth=3, layers=(1, 1, 1, 1), bottleneck=2, out=6), features=20, hidden=16, dropout=0.0
@@ -32,7 +33,7 @@ def toy(count: int, first_patient: int, seed: int) -> LesionSamples:
     images[:, 1] += torch.where(labels == 0, 60, -60).view(-1, 1, 1, 1, 1)
     present = torch.ones(count, 3, dtype=torch.bool)
     patients = torch.arange(first_patient, first_patient + count)
-    return LesionSamples(images.to(torch.uint8), present, torch.zeros(count, 12), labels, patients)
+    return LesionSamples(images.to(torch.uint8), present, torch.zeros(count, 12), labels, patients, patients)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def test_the_defaults_are_the_papers() -> None:
 
 
 def test_a_phantoms_lesions_have_their_type_record_and_phases(phantom: Phantom) -> None:
-    samples = phantom_lesions(phantom, SMALL)
+    samples = exam_lesions(phantom, SMALL)
     shown = [lesion for lesion in phantom.truth.lesions if (phantom.lesion_ids[Phase.PORTAL_VENOUS] == lesion.id).any()]
     assert len(shown) >= 1
     assert len(samples) >= len(shown)
@@ -64,10 +65,17 @@ def test_a_phantoms_lesions_have_their_type_record_and_phases(phantom: Phantom) 
     assert samples.images[:, 1:].float().std() > 5
 
 
+def test_crops_differ_with_the_finders_error_and_many_lesions_are_thinned_out(phantom: Phantom) -> None:
+    exact, rough, again = (exam_lesions(phantom, SMALL, box_error=error) for error in (0.0, 0.2, 0.2))
+    assert torch.equal(rough.images, again.images)
+    assert not torch.equal(exact.images, rough.images)
+    assert len(exam_lesions(phantom, SMALL, most=1)) == 1
+
+
 def test_nothing_is_trained_on_evaluation_seeds(phantom: Phantom) -> None:
     kept = replace(phantom, truth=phantom.truth.model_copy(update={"seed": EVALUATION_SEEDS}))
     with pytest.raises(ValueError, match="for evaluation only"):
-        phantom_lesions(kept, SMALL)
+        exam_lesions(kept, SMALL)
 
 
 def test_samples_come_back_from_their_file(tmp_path: Path) -> None:

@@ -138,11 +138,11 @@ def test_boxes_agree_by_the_papers_rule() -> None:
 def test_a_stopped_training_goes_on_and_ends_where_an_unbroken_one_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = train_detector(make_task(tmp_path, monkeypatch, RECIPE), tmp_path / "whole", say=lambda _: None)
+    whole, _ = train_detector(make_task(tmp_path, monkeypatch, RECIPE), tmp_path / "whole", say=lambda _: None)
     shorter = replace(RECIPE, steps=2, drops=(1.5, 1.9))
     train_detector(make_task(tmp_path, monkeypatch, shorter), tmp_path / "work", say=lambda _: None)
     said: list[str] = []
-    rest = train_detector(make_task(tmp_path, monkeypatch, RECIPE), tmp_path / "work", said.append)
+    rest, _ = train_detector(make_task(tmp_path, monkeypatch, RECIPE), tmp_path / "work", say=said.append)
     assert "going on at step 2" in said
     assert any("recall" in line and "false positives a case" in line for line in said)
     assert all(torch.allclose(value, rest[key], atol=1e-6) for key, value in whole.items())

@@ -13,7 +13,8 @@ import torch
 from LiverAILib.networks.resnet34 import ResNet34, ResNet34Preset
 from LiverAILib.phantom import EVALUATION_SEEDS, Phantom, PhantomOptions, generate
 from LiverAILib.study import Phase
-from LiverAILib.training.slices import SliceRecipe, SliceSamples, SliceTraining, auroc, mix, phantom_slices, vary
+from LiverAILib.training.slice_samples import LEFT_OUT, LabelledSlices, SliceSamples, exam_slices
+from LiverAILib.training.slices import SliceRecipe, SliceTraining, auroc, balanced_chances, mix, vary
 
 TINY = ResNet34Preset((4, 4, 8, 8), (1, 1, 1, 1))
 COARSE = PhantomOptions(spacing_mm=(8, 4, 4), liver_crop_mm=5, lesions=("cyst", "hcc"))
@@ -34,7 +35,8 @@ def toy(count: int, first_patient: int, seed: int) -> SliceSamples:
     labels = torch.arange(count) % 2
     images = torch.randint(80, 120, (count, 1, 32, 32), generator=generator(seed))
     images[:, :, 8:24, 8:24] += 100 * labels.view(-1, 1, 1, 1)
-    return SliceSamples(images.to(torch.uint8), labels, torch.arange(first_patient, first_patient + count))
+    patients = torch.arange(first_patient, first_patient + count)
+    return SliceSamples(images.to(torch.uint8), labels, patients, patients, torch.zeros(count, dtype=torch.bool))
 
 
 def test_the_defaults_are_the_papers() -> None:
@@ -55,28 +57,54 @@ def test_the_rate_warms_up_and_falls_along_a_cosine() -> None:
 
 
 def test_nodulenet_keeps_all_slices_and_marks_those_with_a_lesion(phantom: Phantom) -> None:
-    samples = phantom_slices(phantom, "nodulenet", pixel_mm=4, size=64)
+    samples = exam_slices(phantom, pixel_mm=4, size=64).of("nodulenet")
     assert samples.images.shape[1:] == (1, 64, 64)
     assert 0 < int(samples.labels.sum()) < len(samples)
     shows = np.count_nonzero(phantom.lesion_mask(Phase.PORTAL_VENOUS), axis=(1, 2)) * 16 >= 12
     assert abs(int(samples.labels.sum()) - int(shows.sum())) <= 2
 
 
+def test_slices_that_hardly_show_a_lesion_are_left_out_and_a_few_are_drawn(phantom: Phantom, tmp_path: Path) -> None:
+    slices = exam_slices(phantom, pixel_mm=4, size=64)
+    ids = phantom.lesion_ids[Phase.PORTAL_VENOUS]
+    nothing = int((slices.nodule == 0).sum())
+    assert nothing <= int((~(ids > 0).any(axis=(1, 2))).sum())
+    few = exam_slices(phantom, pixel_mm=4, size=64, most=6)
+    assert len(few.nodule) == 6
+    assert 3 <= int((few.nodule == 1).sum()) < 6
+    assert not (few.nodule == LEFT_OUT).any()
+    few.save(tmp_path / "slices.npz")
+    again = LabelledSlices.load(tmp_path / "slices.npz")
+    assert all(torch.equal(value, vars(again)[key]) for key, value in vars(few).items())
+
+
+def test_real_slices_and_both_labels_are_drawn_often_enough() -> None:
+    labels = torch.tensor([1] * 10 + [0] * 90)
+    real = torch.zeros(100, dtype=torch.bool)
+    real[:1] = real[95:] = True
+    none = torch.zeros(100, dtype=torch.long)
+    chances = balanced_chances(SliceSamples(none.view(-1, 1, 1, 1), labels, none, none, real), 0.3)
+    chances = chances / chances.sum()
+    assert float(chances[labels == 1].sum()) == pytest.approx(0.5)
+    assert float(chances[0]) == pytest.approx(0.15)
+    assert float(chances[(labels == 0) & real].sum()) == pytest.approx(0.15)
+
+
 def test_hccnet_leaves_out_the_slices_without_hcc_of_a_patient_who_has_one(phantom: Phantom) -> None:
-    samples = phantom_slices(phantom, "hccnet", pixel_mm=4, size=64)
+    samples = exam_slices(phantom, pixel_mm=4, size=64).of("hccnet")
     assert len(samples) > 0
     assert samples.labels.all()
     only_cysts = [lesion for lesion in phantom.truth.lesions if lesion.type != "hcc"]
     other = replace(phantom, truth=phantom.truth.model_copy(update={"lesions": tuple(only_cysts)}))
-    negative = phantom_slices(other, "hccnet", pixel_mm=4, size=64)
-    assert len(negative) == len(phantom_slices(phantom, "nodulenet", pixel_mm=4, size=64))
+    negative = exam_slices(other, pixel_mm=4, size=64).of("hccnet")
+    assert len(negative) == len(exam_slices(phantom, pixel_mm=4, size=64).of("nodulenet"))
     assert not negative.labels.any()
 
 
 def test_nothing_is_trained_on_evaluation_seeds(phantom: Phantom) -> None:
     kept = replace(phantom, truth=phantom.truth.model_copy(update={"seed": EVALUATION_SEEDS}))
     with pytest.raises(ValueError, match="for evaluation only"):
-        phantom_slices(kept, "nodulenet")
+        exam_slices(kept)
 
 
 def test_without_amounts_augmentation_changes_nothing() -> None:
@@ -105,6 +133,10 @@ def test_each_augmentation_does_what_it_is_called() -> None:
     everything = vary(images.expand(50, -1, -1, -1), SliceRecipe(), generator())
     assert -1 <= float(everything.min()) <= float(everything.max()) <= 1
     assert torch.isfinite(everything).all()
+
+
+def test_slices_may_be_learnt_from_at_a_smaller_size() -> None:
+    assert vary(torch.zeros(2, 1, 64, 64), replace(STILL, side=48), generator()).shape == (2, 1, 48, 48)
 
 
 def test_mixup_blends_images_and_targets_alike() -> None:

@@ -1,0 +1,155 @@
+"""Pools: exams and phantoms made once, kept as what the networks take, in small files in a folder.
+
+    lesions_KIND_SEED.npz    crops for the lesion classifier
+    slices_KIND_SEED.npz     slices for NoduleNet and HCCNet
+    volume_KIND_SEED_PHASE.npz   volumes for the lesion detector
+
+KIND is `exam` (on real anatomy), `phantom`, or `real` (a scan as it is, slices only; its name for the seed). Making a
+pool goes on where it was stopped; what is there already is not made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from LiverAILib.errors import StudyError
+from LiverAILib.phantom import EVALUATION_SEEDS, PhantomOptions, generate
+from LiverAILib.study import Phase
+from LiverAILib.training.cases import CaseFiles, TrainingCase
+from LiverAILib.training.exams import ExamSource
+from LiverAILib.training.lesion_samples import LesionSamples, exam_lesions
+from LiverAILib.training.phantoms import PHASES, load_volumes, save_volume
+from LiverAILib.training.slice_samples import LabelledSlices, exam_slices, real_slices
+from LiverAILib.training.typed_exam import TypedExam
+
+Kind = Literal["lesions", "slices", "volume"]
+
+#: Exams on validation patients have seeds from here on, so that no seed is used twice.
+VALIDATION_SEEDS = 500_000
+MOST_LESIONS = 6
+MOST_SLICES = 16
+BOX_ERROR = 0.06
+
+
+@dataclass(frozen=True)
+class PoolOptions:
+    """kinds: what is kept of each exam. in_plane_mm: of volumes. most_slices: of a phase, None for all."""
+
+    kinds: tuple[Kind, ...] = ("lesions", "slices")
+    in_plane_mm: float = 1.25
+    most_slices: int | None = MOST_SLICES
+
+
+def training_phantom(seed: int, in_plane_mm: float = 1.25) -> TypedExam:
+    """The phantom of a training seed, at the spacing that networks work at. Raises StudyError for evaluation seeds."""
+    if seed >= EVALUATION_SEEDS:
+        raise StudyError(f"Seeds from {EVALUATION_SEEDS} up are for evaluation only. Choose a smaller one.")
+    chooser = np.random.default_rng([seed, 52])
+    slice_mm = float(chooser.uniform(2.0, 6.0))
+    reach_mm = float(chooser.uniform(200, 280))
+    shape = (round(reach_mm / slice_mm), round(350 / in_plane_mm), round(420 / in_plane_mm))
+    return generate(
+        seed, phases=PHASES, options=PhantomOptions(shape=shape, spacing_mm=(slice_mm, in_plane_mm, in_plane_mm))
+    )
+
+
+def fill_with_exams(
+    folder: Path,
+    make: Callable[[int], TypedExam],
+    kind: str,
+    seeds: Sequence[int],
+    options: PoolOptions,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Make what is missing of the exams with these seeds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(seeds, start=1):
+        wanted = [part for part in options.kinds if not _there(folder, part, kind, seed)]
+        if not wanted:
+            continue
+        exam = make(seed)
+        if "lesions" in wanted:
+            exam_lesions(exam, most=MOST_LESIONS, box_error=BOX_ERROR).save(folder / f"lesions_{kind}_{seed}.npz")
+        if "slices" in wanted:
+            exam_slices(exam, most=options.most_slices).save(folder / f"slices_{kind}_{seed}.npz")
+        if "volume" in wanted:
+            for phase in exam.study.volumes:
+                save_volume(folder / f"volume_{kind}_{seed}_{phase}.npz", exam, phase, options.in_plane_mm)
+        say(f"{kind} {seed} ({number} of {len(seeds)})")
+
+
+def _there(folder: Path, part: Kind, kind: str, seed: int) -> bool:
+    if part == "volume":  # the last phase is written last
+        return (folder / f"volume_{kind}_{seed}_{Phase.PORTAL_VENOUS}.npz").is_file()
+    return (folder / f"{part}_{kind}_{seed}.npz").is_file()
+
+
+def fill_with_real(folder: Path, cases: Sequence[CaseFiles], say: Callable[[str], None] = print) -> None:
+    """The slices of real scans."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for files in cases:
+        path = folder / f"slices_real_{files.name}.npz"
+        if not path.is_file():
+            real_slices(files).save(path)
+            say(f"slices of {files.name}")
+
+
+def make_pools(
+    folder: Path,
+    train: Sequence[CaseFiles],
+    validation: Sequence[CaseFiles],
+    *,
+    exams: int,
+    phantoms: int,
+    validation_exams: int,
+    options: PoolOptions,
+    first_seed: int = 1,
+    say: Callable[[str], None] = print,
+) -> None:
+    """The pools of a training: `folder/train` and `folder/validation`.
+
+    A third as many phantoms as the training side has are made for validation (each seed is a patient of its own).
+    Raises StudyError if training seeds would reach those of validation.
+    """
+    if first_seed + max(exams, phantoms) > VALIDATION_SEEDS:
+        raise StudyError(f"Seeds from {VALIDATION_SEEDS} up are for validation. Choose fewer exams or a smaller seed.")
+    seeds = range(first_seed, first_seed + exams)
+    if "slices" in options.kinds:
+        fill_with_real(folder / "train", train, say)
+        fill_with_real(folder / "validation", validation, say)
+    if validation and validation_exams:
+        held = range(VALIDATION_SEEDS, VALIDATION_SEEDS + validation_exams)
+        fill_with_exams(folder / "validation", ExamSource(validation, "validation").exam, "exam", held, options, say)
+    spare = range(VALIDATION_SEEDS, VALIDATION_SEEDS + phantoms // 3)
+    fill_with_exams(folder / "validation", training_phantom, "phantom", spare, options, say)
+    if exams:
+        fill_with_exams(folder / "train", ExamSource(train, "train").exam, "exam", seeds, options, say)
+    fill_with_exams(
+        folder / "train", training_phantom, "phantom", range(first_seed, first_seed + phantoms), options, say
+    )
+
+
+def load_lesions(folder: Path) -> LesionSamples:
+    """All lesions of a pool. Raises StudyError if there is none."""
+    parts = [LesionSamples.load(path) for path in sorted(folder.glob("lesions_*.npz"))]
+    if not any(len(part) for part in parts):
+        raise StudyError(f"{folder} holds no lesions of known type. Make exams or phantoms first.")
+    return LesionSamples.joined(parts)
+
+
+def load_labelled(folder: Path) -> LabelledSlices:
+    """All slices of a pool, with both networks' labels. Raises StudyError if there is none."""
+    parts = [LabelledSlices.load(path) for path in sorted(folder.glob("slices_*.npz"))]
+    if not any(len(part.nodule) for part in parts):
+        raise StudyError(f"{folder} holds no slices. Make exams or phantoms first.")
+    return LabelledSlices.joined(parts)
+
+
+def load_detector_cases(folder: Path, in_plane_mm: float) -> list[TrainingCase]:
+    """All volumes of a pool."""
+    return load_volumes(sorted(folder.glob("volume_*.npz")), in_plane_mm)

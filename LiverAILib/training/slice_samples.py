@@ -1,0 +1,179 @@
+"""Labelled liver slices for NoduleNet and HCCNet, cut from exams and from real scans.
+
+Labels. NoduleNet: a slice that shows a lesion, i.e. `SHOWN_MM2` of it or more. HCCNet: a slice that shows an HCC; as in
+the paper, the other slices of a patient with HCC are left out, and all slices of the other patients are negative.
+Left out are also slices that show less of a lesion than that, and for HCCNet those with a lesion of unknown type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from LiverAILib.analysis.slices import PIXEL_MM, SIZE, LiverSlices, liver_slices, mask_on_grid
+from LiverAILib.lesion_types import LesionType
+from LiverAILib.training.cases import CaseFiles, Organ, merge_labels
+from LiverAILib.training.lesion_samples import check_trainable, patient_number, real_patient_number
+from LiverAILib.training.typed_exam import TypedExam
+
+Target = Literal["nodulenet", "hccnet"]
+
+SHOWN_MM2 = 12.0  # a lesion counts as shown in a slice from this area on: a disc of 4 mm
+LEFT_OUT = -1
+
+
+@dataclass(frozen=True)
+class SliceSamples:
+    """Slices of one network. images: uint8 (n, 1, y, x), 0..255 for -1..1; labels: (n,), 1 is the finding; patients:
+    (n,) numbers; exams: (n,) numbers of what was scanned at once; real: (n,) whether nothing in them was made.
+    """
+
+    images: Tensor
+    labels: Tensor
+    patients: Tensor
+    exams: Tensor
+    real: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class LabelledSlices:
+    """Slices with both networks' labels. nodule, hcc: (n,) 0, 1, or `LEFT_OUT`; the rest as in `SliceSamples`."""
+
+    images: Tensor
+    nodule: Tensor
+    hcc: Tensor
+    patients: Tensor
+    exams: Tensor
+    real: Tensor
+
+    def of(self, target: Target) -> SliceSamples:
+        """The slices of one network."""
+        labels = self.nodule if target == "nodulenet" else self.hcc
+        kept = labels != LEFT_OUT
+        return SliceSamples(
+            self.images[kept], labels[kept].long(), self.patients[kept], self.exams[kept], self.real[kept]
+        )
+
+    def of_all(self) -> SliceSamples:
+        """All slices, with labels that must not be learnt from."""
+        return SliceSamples(self.images, self.nodule.long(), self.patients, self.exams, self.real)
+
+    def where(self, chosen: Tensor) -> LabelledSlices:
+        """The chosen (n,) ones."""
+        return LabelledSlices(*(value[chosen] for value in vars(self).values()))
+
+    @classmethod
+    def joined(cls, parts: Sequence[LabelledSlices]) -> LabelledSlices:
+        """All slices of several."""
+        return cls(*(torch.cat([vars(part)[key] for part in parts]) for key in vars(parts[0])))
+
+    def save(self, path: Path) -> None:
+        """As one .npz file, written beside it first."""
+        temporary = path.with_name(f".new_{path.name}")
+        np.savez_compressed(temporary, **{key: value.numpy() for key, value in vars(self).items()})
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> LabelledSlices:
+        """What `save` wrote."""
+        with np.load(path, allow_pickle=False) as data:
+            return cls(**{key: torch.from_numpy(data[key]) for key in data.files})
+
+
+def lesion_areas(slices: LiverSlices, mask: npt.NDArray[np.bool_], pixel_mm: float) -> Tensor:
+    """How much (n,) of a mask of the volume's own grid (z, y, x) each slice shows, in mm2."""
+    if slices.grid is None:
+        return torch.zeros(0)
+    areas = mask_on_grid(mask[slices.cut], slices.grid)[list(slices.index)].sum(axis=(1, 2)) * pixel_mm**2
+    return torch.from_numpy(areas)
+
+
+def exam_slices(
+    exam: TypedExam, *, pixel_mm: float = PIXEL_MM, size: int = SIZE, most: int | None = None, check: bool = True
+) -> LabelledSlices:
+    """The labelled liver slices of all phases of an exam.
+
+    most: no more than this of a phase, drawn by the exam's seed, half of them with a lesion where there are as many.
+    Raises ValueError for an exam that is for evaluation only, unless `check` is off.
+    """
+    truth = exam.truth
+    if check:
+        check_trainable(truth)
+    hccs = [lesion.id for lesion in truth.lesions if lesion.type is LesionType.HCC]
+    unknown = [lesion.id for lesion in truth.lesions if lesion.type is None]
+    rng = np.random.default_rng([truth.seed, 91])
+    parts = []
+    for phase, volume in exam.study.volumes.items():
+        slices = liver_slices(volume, exam.liver_mask(phase), pixel_mm=pixel_mm, size=size)
+        ids = exam.lesion_ids[phase]
+        nodule = _label(lesion_areas(slices, ids > 0, pixel_mm))
+        if hccs:
+            hcc = _label(lesion_areas(slices, np.isin(ids, hccs), pixel_mm))
+            hcc[hcc == 0] = LEFT_OUT
+        else:
+            hcc = torch.zeros_like(nodule)
+            hcc[lesion_areas(slices, np.isin(ids, unknown), pixel_mm) > 0] = LEFT_OUT
+        kept = _drawn(nodule, most, rng)
+        parts.append((slices.images[kept], nodule[kept], hcc[kept]))
+    images, nodule, hcc = (torch.cat(columns) for columns in zip(*parts, strict=True))
+    return _labelled(images, nodule, hcc, patient_number(truth), truth.seed, real=False)
+
+
+def real_slices(
+    files: CaseFiles, *, pixel_mm: float = PIXEL_MM, size: int = SIZE, number: int | None = None
+) -> LabelledSlices:
+    """The slices of a real scan as it is. Nobody knows the types of its lesions: for HCCNet only a liver without any
+    counts, as negative. number: of the exam; made from the case's name without it.
+    """
+    import SimpleITK as sitk
+
+    volume, label = files.volume(), files.labels()
+    organs = np.zeros_like(label)
+    if files.organs:
+        organs = sitk.GetArrayFromImage(sitk.ReadImage(str(files.organs))).astype(np.uint8)
+        organs[~np.isin(organs, [int(code) for code in Organ])] = Organ.UNKNOWN
+    label, _ = merge_labels(volume.array, label, organs)
+    slices = liver_slices(volume, label > 0, pixel_mm=pixel_mm, size=size)
+    nodule = _label(lesion_areas(slices, label == 2, pixel_mm))
+    hcc = torch.full_like(nodule, LEFT_OUT if (label == 2).any() else 0)
+    exam = real_patient_number(files.name) if number is None else number
+    return _labelled(slices.images, nodule, hcc, real_patient_number(files.patient), exam, real=True)
+
+
+def _label(areas: Tensor) -> Tensor:
+    labels = (areas >= SHOWN_MM2).to(torch.int8)
+    labels[(areas > 0) & (areas < SHOWN_MM2)] = LEFT_OUT
+    return labels
+
+
+def _drawn(nodule: Tensor, most: int | None, rng: np.random.Generator) -> Tensor:
+    """Indices of the slices that are kept, in order."""
+    shown = np.flatnonzero(nodule.numpy() == 1)
+    rest = np.flatnonzero(nodule.numpy() == 0)
+    if most is None or len(shown) + len(rest) <= most:
+        return torch.from_numpy(np.sort(np.concatenate([shown, rest])))
+    positives = min(len(shown), max(most // 2, most - len(rest)))
+    chosen = [rng.choice(shown, positives, replace=False), rng.choice(rest, most - positives, replace=False)]
+    return torch.from_numpy(np.sort(np.concatenate(chosen)))
+
+
+def _labelled(images: Tensor, nodule: Tensor, hcc: Tensor, patient: int, exam: int, *, real: bool) -> LabelledSlices:
+    count = len(nodule)
+    return LabelledSlices(
+        ((images + 1) * 127.5).round().to(torch.uint8),
+        nodule,
+        hcc,
+        torch.full((count,), patient),
+        torch.full((count,), exam),
+        torch.full((count,), real),
+    )

@@ -1,0 +1,239 @@
+"""`liverai train NETWORK`: pools, recipe, training and package of each network beside LiverSegNet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from LiverAILib.bundles import Bundle
+from LiverAILib.training.cases import CaseFiles, Split
+from LiverAILib.training.lesion_samples import LesionSamples
+from LiverAILib.training.packages import Described, Provenance, write_package
+from LiverAILib.training.pools import (
+    Kind,
+    PoolOptions,
+    load_detector_cases,
+    load_labelled,
+    load_lesions,
+    make_pools,
+)
+from LiverAILib.training.slice_samples import Target
+
+Say = Callable[[str], None]
+Weights = Mapping[str, Tensor]
+
+HCCNET_PAPER = "HCCNet (Wang et al., Br J Cancer 2021)"
+LIAIDS_PAPER = "LiAIDS (Ying et al., Nat Commun 2024)"
+CROP_MM = 48.0 / 112.0  # the finest pixel of the classifier's crops
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks for. recipe: options that stand in for the recipe's own. start: weights to begin
+    with. package: where to write the package and what to say in it; None trains only.
+    """
+
+    split: Split
+    pool: Path
+    work: Path
+    recipe: Mapping[str, Any]
+    minutes: float | None
+    exams: int
+    phantoms: int
+    validation_exams: int
+    start: Weights | None
+    package: tuple[Path, Provenance] | None
+    say: Say
+
+    @property
+    def steps(self) -> int | None:
+        """How many were asked for; the schedule of the learning rate is fitted to them."""
+        return self.recipe.get("steps")
+
+    def fill(self, kind: Kind) -> None:
+        """Make what the pool lacks."""
+        make_pools(
+            self.pool,
+            self.split.train,
+            self.split.validation,
+            exams=self.exams,
+            phantoms=self.phantoms,
+            validation_exams=self.validation_exams,
+            options=PoolOptions(kinds=(kind,)),
+            say=self.say,
+        )
+
+    def provenance(self, kind: Kind) -> tuple[Path, Provenance] | None:
+        """Where to write and what to say, completed with the exams of the pool."""
+        if self.package is None:
+            return None
+        folder, known = self.package
+        exams = {
+            side: {
+                name: len({path.stem.split("_")[2] for path in (self.pool / side).glob(f"{kind}_{name}_*.npz")})
+                for name in ("exam", "phantom", "real")
+            }
+            for side in ("train", "validation")
+        }
+        return folder, replace(known, exams=exams)
+
+
+def _begin(network: nn.Module, start: Weights | None) -> None:
+    if start is not None:
+        network.load_state_dict(dict(start))
+
+
+def _without_steps(asked: Asked) -> dict[str, Any]:
+    return {key: value for key, value in asked.recipe.items() if key != "steps"}
+
+
+def train_slices(asked: Asked, target: Target) -> Bundle | None:
+    """NoduleNet or HCCNet."""
+    from LiverAILib.analysis.slices import PIXEL_MM, SIZE
+    from LiverAILib.training.slices import SliceRecipe, SliceTraining
+    from LiverAILib.training.validated import hccnet_results, nodulenet_results
+
+    asked.fill("slices")
+    train, held = load_labelled(asked.pool / "train").of(target), load_labelled(asked.pool / "validation")
+    recipe = SliceRecipe(target=target, **_without_steps(asked))
+    if asked.steps:
+        epochs = asked.steps / max(1, len(train) // recipe.batch)
+        recipe = replace(recipe, epochs=epochs, warmup_epochs=min(recipe.warmup_epochs, 0.05 * epochs))
+    training = SliceTraining(train, held.of(target), recipe)
+    _begin(training.network, asked.start)
+    positive = int(training.train.labels.sum())
+    asked.say(f"{len(training.train)} slices, {positive} with the finding; {len(training.validation)} for validation")
+    weights, loop = training.run(asked.work, minutes=asked.minutes, say=asked.say)
+    package = asked.provenance("slices")
+    if package is None:
+        return None
+    training.network.load_state_dict(weights)
+    if target == "nodulenet":
+        extra, rows = nodulenet_results(training)
+        words = "Which axial CT slices of the liver show a lesion", ["no lesion", "lesion"]
+    else:
+        extra, rows = hccnet_results(training, held)
+        words = "Which axial CT slices of the liver show a hepatocellular carcinoma", ["no HCC", "HCC"]
+    described = Described(
+        network=training.title,
+        task=words[0],
+        paper=HCCNET_PAPER,
+        labels=words[1],
+        in_plane_mm=PIXEL_MM,
+        shape=(1, SIZE, SIZE),
+        output="logits",
+        extra={"size": SIZE, **extra},
+        results=rows,
+    )
+    return write_package(package[0], weights, described, recipe, loop, package[1])
+
+
+def train_classifier(asked: Asked) -> Bundle | None:
+    """The lesion classifier."""
+    from LiverAILib.networks.lesion_classifier import CLASSES, CROP_SHAPE
+    from LiverAILib.training.classifier import ClassifierRecipe, ClassifierTraining
+    from LiverAILib.training.validated import classifier_results
+
+    asked.fill("lesions")
+    train, held = load_lesions(asked.pool / "train"), load_lesions(asked.pool / "validation")
+    recipe = ClassifierRecipe(**_without_steps(asked))
+    if asked.steps:
+        epochs = asked.steps / max(1, len(train) // recipe.batch)
+        recipe = replace(recipe, epochs=epochs, decay_epochs=epochs * recipe.decay_epochs / recipe.epochs)
+    training = ClassifierTraining(train, held, recipe)
+    _begin(training.network, asked.start)
+    asked.say(f"{len(training.train)} lesions; {len(training.validation)} for validation")
+    weights, calibration, loop = training.run(asked.work, minutes=asked.minutes, say=asked.say)
+    package = asked.provenance("lesions")
+    if package is None:
+        return None
+    extra: dict[str, Any] = {}
+    rows: list[dict[str, Any]] = []
+    if calibration is not None:
+        training.network.load_state_dict(weights)
+        logits = training.validation_logits(training.network.eval())
+        extra, rows = classifier_results(logits, held.labels, held.exams, _lesion_free(asked.pool), calibration)
+    described = Described(
+        network="LesionClassifier",
+        task="Seven types of focal liver lesions in CT of up to three phases, with the clinical record",
+        paper=LIAIDS_PAPER,
+        labels=[str(kind) for kind in CLASSES],
+        in_plane_mm=CROP_MM,
+        shape=(3, *CROP_SHAPE),
+        output="logits",
+        extra=extra,
+        results=rows,
+    )
+    return write_package(package[0], weights, described, recipe, loop, package[1])
+
+
+def _lesion_free(pool: Path) -> int:
+    """Validation phantoms without a lesion; real anatomy may hold lesions of unknown type."""
+    paths = sorted((pool / "validation").glob("lesions_phantom_*.npz"))
+    return sum(len(LesionSamples.load(path)) == 0 for path in paths)
+
+
+def train_detector(asked: Asked) -> Bundle | None:
+    """The lesion detector."""
+    from LiverAILib.training.cases import training_case
+    from LiverAILib.training.detector import DetectorRecipe, DetectorTask, found_in_cases
+    from LiverAILib.training.detector import train_detector as run
+    from LiverAILib.training.validated import detector_results
+
+    asked.fill("volume")
+    recipe = DetectorRecipe(**asked.recipe)
+    real = [training_case(files, recipe.in_plane_mm) for files in asked.split.train]
+    made = load_detector_cases(asked.pool / "train", recipe.in_plane_mm)
+    held = asked.split.validation
+    task = DetectorTask(real, made, held, recipe)
+    _begin(task.network, asked.start)
+    asked.say(f"{len(real)} scans and {len(made)} synthetic volumes; {len(held)} scans for validation")
+    weights, loop = run(task, asked.work, minutes=asked.minutes, say=asked.say)
+    package = asked.provenance("volume")
+    if package is None:
+        return None
+    task.network.load_state_dict(weights)
+    volumes = load_detector_cases(asked.pool / "validation", recipe.in_plane_mm)
+    real_held = [training_case(files, recipe.in_plane_mm) for files in held]
+    found = found_in_cases(task, [*real_held, *volumes])
+    extra, rows = detector_results(found, "volumes of validation patients and phantoms")
+    described = Described(
+        network="LesionDetector",
+        task="Boxes of liver lesions in the slices of a CT of any contrast phase",
+        paper=LIAIDS_PAPER,
+        labels=["lesion"],
+        in_plane_mm=recipe.in_plane_mm,
+        shape=(1, "n + 10", "32*n", "32*n"),
+        output="boxes",
+        extra=extra,
+        results=rows,
+    )
+    return write_package(package[0], weights, described, recipe, loop, package[1])
+
+
+#: By the name that `liverai train` takes: the package's name, and what trains it.
+TRAINERS: Mapping[str, tuple[str, Callable[[Asked], Bundle | None]]] = {
+    "detector": ("lesiondetector", train_detector),
+    "classifier": ("lesionclassifier", train_classifier),
+    "nodulenet": ("nodulenet", lambda asked: train_slices(asked, "nodulenet")),
+    "hccnet": ("hccnet", lambda asked: train_slices(asked, "hccnet")),
+}
+
+
+def pool_kind(network: str) -> Kind:
+    """What of the pool a network of `TRAINERS` learns from."""
+    kinds: Mapping[str, Kind] = {"detector": "volume", "classifier": "lesions"}
+    return kinds.get(network, "slices")
+
+
+def side_patients(split: Split) -> dict[str, list[str]]:
+    """Patients by side of a split."""
+
+    def names(cases: list[CaseFiles]) -> list[str]:
+        return sorted({files.patient for files in cases})
+
+    return {"train": names(split.train), "validation": names(split.validation), "test": names(split.test)}

@@ -1,0 +1,170 @@
+"""What is chosen and measured on validation data when a training has ended: thresholds, and the package's results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from LiverAILib.analysis.calibrate import Calibration, choose_decision, choose_triage
+from LiverAILib.analysis.risk import hcc_risk
+from LiverAILib.networks.lesion_classifier import CLASSES
+from LiverAILib.training.packages import result
+from LiverAILib.training.slice_samples import LEFT_OUT, LabelledSlices
+from LiverAILib.training.slices import SliceTraining, auroc
+
+Rows = list[dict[str, Any]]
+
+
+def nodulenet_results(training: SliceTraining) -> tuple[dict[str, Any], Rows]:
+    """`salient_from` (Youden's threshold of the slice probability) and the results, with the trained network's weights
+    in `training.network`. Without validation slices of both kinds nothing is stated.
+    """
+    samples = training.validation
+    labels = samples.labels.bool()
+    if not labels.any() or labels.all():
+        return {}, []
+    margins = training.scores(training.network.eval(), samples)
+    decision = choose_decision(torch.sigmoid(margins).numpy(), labels.numpy())
+    on = "slices of validation patients and phantoms"
+    rows = [
+        result("AUROC, slices with a lesion", on, len(labels), auroc(margins, labels)),
+        result(f"sensitivity from {decision.threshold:.2f} on", on, int(labels.sum()), decision.sensitivity),
+        result(f"specificity below {decision.threshold:.2f}", on, int((~labels).sum()), decision.specificity),
+    ]
+    real = samples.real
+    if labels[real].any() and not labels[real].all():
+        where = "real slices of validation patients"
+        rows.append(result("AUROC, slices with a lesion", where, int(real.sum()), auroc(margins[real], labels[real])))
+    return {"salient_from": round(decision.threshold, 4)}, rows
+
+
+def hccnet_results(training: SliceTraining, slices: LabelledSlices) -> tuple[dict[str, Any], Rows]:
+    """`hcc_threshold` (Youden's threshold of the unscaled risk score of an exam) and the results.
+
+    slices: of the validation exams with both networks' labels. An exam's score is over its slices but those with
+    lesions of unknown type.
+    """
+    samples = training.validation
+    labels = samples.labels.bool()
+    if not labels.any() or labels.all():
+        return {}, []
+    network = training.network.eval()
+    rows = [
+        result(
+            "AUROC, slices with an HCC",
+            "slices of validation patients and phantoms",
+            len(labels),
+            auroc(training.scores(network, samples), labels),
+        )
+    ]
+    usable = (slices.hcc != LEFT_OUT) | (slices.nodule == 0)
+    kept = slices.where(usable)
+    probability = torch.sigmoid(training.scores(network, kept.of_all())).double().numpy()
+    scores, truth = [], []
+    for exam in kept.exams.unique().tolist():
+        own = (kept.exams == exam).numpy()
+        known = kept.hcc[kept.exams == exam]
+        if (known == LEFT_OUT).all():
+            continue
+        risk = hcc_risk(probability[own])
+        if risk is not None:
+            scores.append(risk.unscaled)
+            truth.append(bool((known == 1).any()))
+    if len(set(truth)) < 2:
+        return {}, rows
+    decision = choose_decision(scores, truth)
+    on = "exams of validation patients and phantoms"
+    found = auroc(torch.tensor(scores), torch.tensor(truth))
+    rows += [
+        result("AUROC, exams with an HCC, unscaled risk score", on, len(truth), found),
+        result(f"sensitivity from a score of {decision.threshold:.3f} on", on, sum(truth), decision.sensitivity),
+        result(
+            f"specificity below a score of {decision.threshold:.3f}",
+            on,
+            len(truth) - sum(truth),
+            decision.specificity,
+        ),
+    ]
+    return {"hcc_threshold": round(decision.threshold, 5)}, rows
+
+
+def classifier_results(
+    logits: Tensor, labels: Tensor, exams: Tensor, lesion_free: int, calibration: Calibration
+) -> tuple[dict[str, Any], Rows]:
+    """`temperature`, `triage` and the results. logits: (n, 7) of the validation lesions. lesion_free: how many
+    validation exams have no lesion.
+    """
+    probability = torch.softmax(logits / calibration.temperature, dim=1)
+    malignant_class = torch.tensor([kind.malignant for kind in CLASSES])
+    malignancy = probability[:, malignant_class].sum(dim=1).clamp(0, 1)
+    malignant = malignant_class[labels]
+    on = "lesions of validation patients and phantoms"
+    aucs = [
+        auroc(probability[:, number], labels == number)
+        for number in range(len(CLASSES))
+        if (labels == number).any() and not (labels == number).all()
+    ]
+    rows = [
+        result("seven-class accuracy", on, len(labels), float((logits.argmax(dim=1) == labels).float().mean())),
+        result("macro AUC, one against rest", on, len(labels), float(np.mean(aucs)) if aucs else float("nan")),
+        result("log loss before calibration", on, calibration.n, calibration.nll_before),
+        result("log loss after calibration", on, calibration.n, calibration.nll_after),
+    ]
+    extra: dict[str, Any] = {"temperature": calibration.temperature}
+    if not malignant.any() or malignant.all():
+        return extra, rows
+    rows.append(result("AUC, malignant against benign", on, len(labels), auroc(malignancy, malignant)))
+    numbers = exams.unique()
+    worst = [float(malignancy[exams == number].max()) for number in numbers] + [float("nan")] * lesion_free
+    truth = [bool(malignant[exams == number].any()) for number in numbers] + [False] * lesion_free
+    try:
+        choice = choose_triage(worst, truth)
+    except ValueError:  # no threshold reaches the wanted NPV: then there is no triage
+        return extra, rows
+    decision = choose_decision(malignancy.numpy(), malignant.numpy())
+    two_way = float(np.clip(decision.threshold, 1e-3, 1 - 1e-3))
+    extra["triage"] = replace(choice.thresholds, decision=two_way).metadata()
+    exam_words = "validation exams with a typed lesion or none"
+    rows += [
+        result("triage: NPV of low risk", exam_words, choice.n, choice.npv),
+        result("triage: share of low risk", exam_words, choice.n, choice.low_share),
+    ]
+    return extra, rows
+
+
+@dataclass(frozen=True)
+class FoundInCase:
+    """Boxes found in one volume. scores: (n,). hits: bool (n, m), which box finds which of its m lesions."""
+
+    scores: npt.NDArray[np.float64]
+    hits: npt.NDArray[np.bool_]
+
+
+def detector_results(
+    found: Sequence[FoundInCase], on: str, *, false_a_case: float = 1.0
+) -> tuple[dict[str, Any], Rows]:
+    """`operating_point`: the least mean score that gives the highest recall at no more than `false_a_case` false
+    boxes a case; of equal ones the highest.
+    """
+    lesions = sum(case.hits.shape[1] for case in found)
+    if not found or not lesions:
+        return {}, []
+    best = (-1.0, 1.0, 0.0)  # recall, threshold, false positives a case
+    for threshold in np.unique(np.concatenate([[0.99], *(case.scores for case in found)])):
+        kept = [case.hits[case.scores >= threshold] for case in found]
+        wrong = sum(int((~hits.any(axis=1)).sum()) for hits in kept) / len(found)
+        recall = sum(int(hits.any(axis=0).sum()) for hits in kept) / lesions
+        if wrong <= false_a_case:
+            best = max(best, (recall, float(threshold), wrong))
+    recall, threshold, wrong = best
+    if recall < 0:
+        return {}, []
+    extra = {"operating_point": {"least_mean_score": round(min(threshold, 1.0), 4)}}
+    rows = [result("recall", on, lesions, recall), result("false positives a case", on, len(found), wrong)]
+    return extra, rows

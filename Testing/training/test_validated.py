@@ -1,0 +1,43 @@
+"""Thresholds and results that are chosen on validation data: constructed cases with known answers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from LiverAILib.analysis.calibrate import fit_temperature
+from LiverAILib.lesion_types import LesionType
+from LiverAILib.networks.lesion_classifier import CLASSES
+from LiverAILib.training.validated import FoundInCase, classifier_results, detector_results
+
+
+def found(scores: list[float], hits: list[list[int]], lesions: int) -> FoundInCase:
+    return FoundInCase(np.array(scores), np.array(hits, dtype=bool).reshape(len(scores), lesions))
+
+
+def test_the_operating_point_allows_one_false_box_a_case() -> None:
+    cases = [
+        found([0.9, 0.6, 0.5, 0.3], [[1, 0], [0, 0], [0, 1], [0, 0]], 2),
+        found([0.8, 0.4, 0.2], [[0], [0], [1]], 1),
+    ]
+    extra, rows = detector_results(cases, "toys")
+    assert extra == {"operating_point": {"least_mean_score": 0.5}}
+    assert [(row["value"], row["n"]) for row in rows] == [(pytest.approx(2 / 3, abs=1e-4), 3), (1.0, 2)]
+    assert detector_results(cases, "toys", false_a_case=0.0)[1][0]["value"] == pytest.approx(1 / 3, abs=1e-4)
+    assert detector_results([found([0.9], [[]], 0)], "toys") == ({}, [])
+
+
+def test_the_classifiers_package_gets_a_triage_that_misses_no_tumour() -> None:
+    labels = torch.tensor([CLASSES.index(LesionType.HCC), CLASSES.index(LesionType.CYST)] * 20)
+    logits = torch.zeros(40, 7)
+    logits[torch.arange(40), labels] = 4.0
+    logits[1, CLASSES.index(LesionType.HCC)] = 9.0  # one cyst is taken for a tumour
+    calibration = fit_temperature(logits.numpy(), labels.numpy())
+    extra, rows = classifier_results(logits, labels, torch.arange(40), 10, calibration)
+    values = {row["what"]: row["value"] for row in rows}
+    assert values["seven-class accuracy"] == pytest.approx(39 / 40)
+    assert values["triage: NPV of low risk"] == 1.0
+    assert values["triage: share of low risk"] == pytest.approx((19 + 10) / 50)
+    assert 0 < extra["triage"]["benign_below"] <= extra["triage"]["malignant_from"] <= 1
+    assert extra["temperature"] == calibration.temperature
