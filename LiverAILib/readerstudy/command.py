@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from LiverAILib.readerstudy.analysis_command import add_parsers
+
 
 def add_parser(subparsers: Any, name: str = "study", **options: Any) -> argparse.ArgumentParser:
     """Add `liverai study` and its own commands."""
@@ -21,6 +23,7 @@ def add_parser(subparsers: Any, name: str = "study", **options: Any) -> argparse
     own = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_making(own)
     _add_running(own)
+    add_parsers(own)
     return parser
 
 
@@ -158,7 +161,7 @@ def run_status(args: argparse.Namespace) -> int:
 
 def run_verify(args: argparse.Namespace) -> int:
     """Verify the files."""
-    from LiverAILib.readerstudy.coordinate import verify_study
+    from LiverAILib.readerstudy.verify import verify_study
 
     verified = verify_study(args.study, None if args.no_truth else _truth(args), files=args.files)
     for line in verified.checked:
