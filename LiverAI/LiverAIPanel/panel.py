@@ -348,6 +348,7 @@ class Panel:
     def go_to(self, lesion_id):
         """Jump to a lesion in the phase where it stands out most, and put its segment in front."""
         self.parameters().lesion = lesion_id
+        self.findings.select(lesion_id)
         one = next((one for one in self.session.lesions() if one.lesion.id == lesion_id), None)
         if one is not None:
             self.show_phase(self.session.go_to(one))
@@ -370,7 +371,6 @@ class Panel:
         if order:
             chosen = self.findings.selected()
             at = order.index(chosen) + step if chosen in order else (0 if step > 0 else -1)
-            self.findings.select(order[at % len(order)])
             self.go_to(order[at % len(order)])
 
     def step_phase(self, step):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pydantic
+import slicer
 
 from LiverAILib.errors import LiverAIError
 from LiverAILib.findings import SCHEMA_VERSION, Findings
@@ -108,5 +109,6 @@ def _text_node(scene: Any, role: str, name: str, text: str) -> Any:
     if node is None:
         node = scene.AddNewNodeByClass("vtkMRMLTextNode", name)
         node.SetAttribute(ROLE, role)
+        node.SetForceCreateStorageNode(slicer.vtkMRMLTextNode.CreateStorageNodeAlways)  # short texts are lost otherwise
     node.SetText(text)
     return node

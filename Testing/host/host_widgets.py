@@ -14,6 +14,7 @@ _NOT_PROPERTIES = {"sizeHint", "minimumSizeHint", "objectName", "singleShot"}
 
 def make_properties() -> None:
     """Turn each Q_PROPERTY into a Python property, so that the panel's code reads as in PythonQt, and only so."""
+    setattr(QtGui.QTextDocument, "print", QtGui.QTextDocument.print_)  # noqa: B010 - as PythonQt names it
     for part in (QtWidgets, QtGui, QtCore):
         for name in dir(part):
             kind = getattr(part, name)
