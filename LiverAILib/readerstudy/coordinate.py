@@ -1,4 +1,4 @@
-"""What the coordinator does to a study: create, seal, amend, override, reopen, verify."""
+"""What the coordinator does to a study: create, seal, amend, override, reopen."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from LiverAILib import __version__
 from LiverAILib.errors import OutputError
 from LiverAILib.readerstudy.allocation import allocate, pseudonyms
-from LiverAILib.readerstudy.case_files import CaseFiles
 from LiverAILib.readerstudy.errors import ProtocolError, StudyFileError
 from LiverAILib.readerstudy.protocol import Protocol
 from LiverAILib.readerstudy.protocol_file import read_protocol
 from LiverAILib.readerstudy.schema import Kind
 from LiverAILib.readerstudy.state import CLOCK, WASHOUT, StudyState, replay
 from LiverAILib.readerstudy.store import Clock, StudyFile
-from LiverAILib.readerstudy.truth import Head, TruthFile, read_truth, truth_path, write_truth
+from LiverAILib.readerstudy.truth import TruthFile, truth_path, write_truth
+from LiverAILib.readerstudy.verify import own_truth
 
 #: What an amendment may change. All else would change what was read by whom, or how it was asked: that is a new study.
 AMENDABLE = ("title", "washout_days", "idle_seconds", "alpha", "primary", "hit_rule", "bundles")
@@ -69,7 +69,7 @@ def create_study(protocol_path: Path, out: Path, truth_out: Path | None = None, 
 def seal_study(path: Path, clock: Clock | None = None) -> str:
     """Fix the protocol and the truth; returns the protocol's SHA-256. Only before the first answer that counts."""
     with StudyFile.open(path, clock) as file:
-        state = replay(file.entries())
+        state = replay(file.history)
         if state.sealed is not None:
             raise ProtocolError(f"The protocol was sealed on {state.sealed:%Y-%m-%d}. Changes are amendments now.")
         if state.answers:
@@ -93,7 +93,7 @@ def amend_study(
     new = read_protocol(protocol_path)
     truth_file = truth_file or truth_path(path.absolute())
     with StudyFile.open(path, clock) as file:
-        state = replay(file.entries())
+        state = replay(file.history)
         if state.sealed is None:
             raise ProtocolError("The protocol is not sealed, so there is nothing to amend. Create the study anew.")
         truth = own_truth(state, truth_file)
@@ -142,7 +142,7 @@ def override(
     """
     reason = _reason(reason)
     with StudyFile.open(path, clock) as file:
-        state = replay(file.entries())
+        state = replay(file.history)
         if rule == WASHOUT:
             _known(state, reader, case)
             file.append(Kind.OVERRIDE, {"rule": WASHOUT, "reason": reason}, reader=reader, case_id=case)
@@ -158,7 +158,7 @@ def reopen(path: Path, reader: str, case: str, arm: str, reason: str, clock: Clo
     """Let a reader answer a case again. The earlier answer stays in the file; the later one counts."""
     reason = _reason(reason)
     with StudyFile.open(path, clock) as file:
-        state = replay(file.entries())
+        state = replay(file.history)
         _known(state, reader, case)
         own = state.readers[reader]
         slot = next((slot for slot in own.slots if (slot.case, slot.arm) == (case, arm)), None)
@@ -168,81 +168,6 @@ def reopen(path: Path, reader: str, case: str, arm: str, reason: str, clock: Clo
             Kind.REOPENED, {"rule": "final answer", "reason": reason}, reader=reader, case_id=case, arm=arm,
             period=slot.period,
         )  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verified:
-    """The result of a verification: the end of the file, and what was looked at."""
-
-    head: Head
-    checked: tuple[str, ...]
-
-
-def verify_study(
-    path: Path, truth_file: Path | None = None, *, files: bool = False, clock: Clock | None = None
-) -> Verified:
-    """Check all there is to check; raises StudyFileError that names the first thing that is wrong.
-
-    truth_file: also check the truth, the allocation, the AI's opinions, and that the file still holds what it held at
-    every earlier verification (whoever rewrites the whole chain, or cuts off its end, is found by that). files: also
-    hash all prepared files.
-    """
-    with StudyFile.open(path, clock) as file:
-        number, last = file.verify()
-        entries = list(file.entries())
-    state = replay(entries)
-    checked = [f"{number} entries, each chained to the one before"]
-    for entry in entries:
-        if entry.kind is Kind.SEALED and entry.content["protocol_sha256"] != _protocol_hash_at(entries, entry.number):
-            raise StudyFileError(f"{path.name}: the sealed hash is not that of the protocol.")
-    if state.sealed:
-        checked.append(f"protocol sealed on {state.sealed:%Y-%m-%d}, {len(state.amendments)} amendments")
-    head = Head(number=number, hash=last)
-    if truth_file is not None:
-        truth = own_truth(state, truth_file)
-        hashes = {entry.number: entry.hash for entry in entries}
-        for known in truth.heads:
-            if hashes.get(known.number) != known.hash:
-                raise StudyFileError(
-                    f"{path.name} is not what it was: entry {known.number} differs from the one seen at an earlier "
-                    "verification, or is gone. Take your last good copy, and keep this one."
-                )
-        if state.allocation != allocate(state.protocol, truth.strata, state.training):
-            raise StudyFileError(f"{path.name}: the allocation is not the one that follows from the seed.")
-        for case, ready in state.prepared.items():
-            if case not in truth.ai or truth.opinion_sha256(case) != ready.opinion_sha256:
-                raise StudyFileError(f"{truth_file.name}: the AI's opinion of {case} is not the prepared one.")
-        if head not in truth.heads:
-            write_truth(truth_file, truth.model_copy(update={"heads": [*truth.heads, head]}))
-        checked.append(f"truth of {len(truth.cases)} cases, allocation, {len(truth.heads)} earlier verifications")
-    if files:
-        prepared = CaseFiles(path.absolute(), {case: ready.files for case, ready in state.prepared.items()})
-        checked.append(f"{sum(prepared.check_all(case) for case in state.prepared)} prepared files")
-    return Verified(head=head, checked=tuple(checked))
-
-
-def own_truth(state: StudyState, truth_file: Path) -> TruthFile:
-    """The coordinator's file, if it is this study's and as it was."""
-    pending = truth_file.with_suffix(".amended")
-    if pending.exists():  # an amendment was cut off between its two files: finish it, or drop it
-        amended = read_truth(pending)
-        if amended.sha256() == state.truth_sha256:
-            pending.replace(truth_file)
-        else:
-            pending.unlink()
-    truth = read_truth(truth_file)
-    if truth.study_id != state.study_id:
-        raise StudyFileError(f"{truth_file.name} is the truth of another study. Name the right one with --truth.")
-    if truth.sha256() != state.truth_sha256:
-        raise StudyFileError(
-            f"{truth_file.name} was changed: its cases or their truth are not those of the study. Take your copy of "
-            "it; a truth that was wrong is corrected with `liverai study amend`."
-        )
-    return truth
-
-
-def _protocol_hash_at(entries: list[Any], number: int) -> str:
-    return replay(entry for entry in entries if entry.number < number).protocol.sha256()
 
 
 def _changes(old: Protocol, new: Protocol) -> dict[str, Any]:

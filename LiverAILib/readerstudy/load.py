@@ -9,7 +9,6 @@ from typing import Any
 
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.readerstudy.answers import decisions
-from LiverAILib.readerstudy.coordinate import verify_study
 from LiverAILib.readerstudy.dataset import (
     AiResult,
     Amendment,
@@ -28,10 +27,10 @@ from LiverAILib.readerstudy.dataset import (
     TrueLesion,
 )
 from LiverAILib.readerstudy.schema import Entry, Kind
-from LiverAILib.readerstudy.state import StudyState, replay
-from LiverAILib.readerstudy.store import StudyFile
+from LiverAILib.readerstudy.state import StudyState
 from LiverAILib.readerstudy.timing import Event, Moment, Times, reading_times
-from LiverAILib.readerstudy.truth import AiOpinion, CaseSpec, PointLPS, read_truth, truth_path
+from LiverAILib.readerstudy.truth import AiOpinion, CaseSpec, PointLPS, truth_path
+from LiverAILib.readerstudy.verify import verify_study
 
 Key = tuple[str, str, str]  # reader, case, arm
 
@@ -43,10 +42,9 @@ def load_dataset(path: Path, truth_file: Path | None = None) -> Dataset:
     Raises StudyFileError if either file is not as it was written.
     """
     truth_file = truth_file or truth_path(path.absolute())
-    verify_study(path, truth_file)
-    with StudyFile.open_unverified(path) as file:
-        entries = list(file.entries())
-    state, truth = replay(entries), read_truth(truth_file)
+    verified = verify_study(path, truth_file)
+    entries, state, truth = verified.entries, verified.state, verified.truth
+    assert truth is not None
     return Dataset(
         protocol=_facts(state),
         cases=tuple(_case(case_id, truth.cases[case_id]) for case_id in state.cases),
@@ -111,7 +109,7 @@ def _case(case_id: str, case: CaseSpec) -> Case:
     return Case(id=case_id, hcc=truth.hcc, verdict=truth.verdict, type=truth.type, lesions=lesions)
 
 
-def _answers(state: StudyState, entries: list[Entry]) -> tuple[Answer, ...]:
+def _answers(state: StudyState, entries: tuple[Entry, ...]) -> tuple[Answer, ...]:
     last: dict[Key, Entry] = {}
     attempts: dict[Key, list[list[Moment]]] = defaultdict(list)
     shown: dict[Key, list[str]] = defaultdict(list)

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from LiverAILib.errors import BundleError, LiverAIError, OutputError, ResourceLimitError
 from LiverAILib.readerstudy.case_files import sha256_of
-from LiverAILib.readerstudy.coordinate import own_truth
 from LiverAILib.readerstudy.errors import ProtocolError, StudyFileError
 from LiverAILib.readerstudy.layout import cases_folder, run_folder, volumes_folder
 from LiverAILib.readerstudy.schema import Kind
 from LiverAILib.readerstudy.state import Prepared, StudyState, replay
 from LiverAILib.readerstudy.store import Clock, StudyFile
 from LiverAILib.readerstudy.truth import AiOpinion, CaseSpec, TruthFile, read_truth, write_truth
+from LiverAILib.readerstudy.verify import own_truth
 from LiverAILib.study import ClinicalRecord, Phase, Source, Study
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def prepare_study(
     """
     path = path.absolute()
     with StudyFile.open(path, clock) as file:
-        state = replay(file.entries())
+        state = replay(file.history)
     truth = own_truth(state, truth_file)
     if parts is None:
         _check_bundles(state, options)
@@ -168,8 +168,8 @@ def _record(
 
     opinion = read_opinion(run.path)
     models = {model.name: model.sha256 for model in run.findings.models}
-    with StudyFile.open_unverified(path, clock) as file:
-        state = replay(file.entries())
+    with StudyFile.open(path, clock) as file:
+        state = replay(file.history)
         truth = own_truth(state, truth_file)
         _check_same_ai(state, truth, case_id, opinion, models)
         truth = truth.model_copy(update={"ai": {**truth.ai, case_id: opinion}})

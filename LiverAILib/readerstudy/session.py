@@ -61,7 +61,7 @@ def open_session(path: Path, code: str, clock: Clock | None = None) -> ReaderSes
     clock = clock or SystemClock()
     path = path.absolute()
     with StudyFile.open(path, clock) as file:
-        state = replay(file.entries())
+        state = replay(file.history)
         names = {name.casefold(): name for name in state.readers}
         reader_code = names.get(code.strip().casefold())
         if reader_code is None:

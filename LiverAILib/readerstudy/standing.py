@@ -68,7 +68,7 @@ def study_progress(path: Path, clock: Clock | None = None) -> StudyProgress:
     """Verify the study file and count."""
     clock = clock or SystemClock()
     with StudyFile.open(path, clock) as file:
-        state = replay(file.entries())
+        state = replay(file.history)
     return StudyProgress(
         title=state.protocol.title,
         sealed=state.sealed,

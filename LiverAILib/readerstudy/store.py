@@ -58,10 +58,14 @@ class SystemClock:
 
 
 class StudyFile:
-    """An open study file. `append` is the only way to write; use it as a context manager."""
+    """An open study file. `append` is the only way to write; use it as a context manager.
+
+    history: the entries that were there, and were verified, when the file was opened.
+    """
 
     def __init__(self, path: Path, connection: sqlite3.Connection, clock: Clock) -> None:
         self.path = path
+        self.history: tuple[Entry, ...] = ()
         self._connection = connection
         self._clock = clock
 
@@ -88,17 +92,16 @@ class StudyFile:
     @classmethod
     def open(cls, path: Path, clock: Clock | None = None, busy_seconds: float = BUSY_SECONDS) -> Self:
         """Open a study file and verify it. Raises StudyFileError, naming what is wrong."""
-        file = cls.open_unverified(path, clock, busy_seconds)
+        file = cls._open(path, clock, busy_seconds)
         try:
-            file.verify()
+            file.history = tuple(file.verify())
         except BaseException:
             file.close()
             raise
         return file
 
     @classmethod
-    def open_unverified(cls, path: Path, clock: Clock | None = None, busy_seconds: float = BUSY_SECONDS) -> Self:
-        """Open a study file that was verified before in this process."""
+    def _open(cls, path: Path, clock: Clock | None, busy_seconds: float) -> Self:
         path = path.absolute()
         if not path.is_file():
             raise StudyFileError(f"{path} is not there. `liverai study create` makes a study file.")
@@ -135,8 +138,8 @@ class StudyFile:
         """Add an entry; returns its number once it is on the disk. See `append_entry`."""
         return append_entry(self._connection, self.path, self._clock, kind, content, **columns)
 
-    def verify(self) -> tuple[int, str]:
-        """Check the file from end to end; returns the number and the hash of its last entry.
+    def verify(self) -> list[Entry]:
+        """Check the file from end to end; returns its entries, at least one.
 
         Raises StudyFileError that names the first entry, or the part of the file, that is not as it was written.
         """
@@ -150,17 +153,18 @@ class StudyFile:
                 raise _changed(self.path, f'its safeguard "{name}" was removed or changed')
         if found:
             raise _changed(self.path, f'it holds "{min(found)}", which no study file has')
-        number, last = 0, GENESIS
-        for entry in self.entries():
-            number += 1
+        entries: list[Entry] = []
+        last = GENESIS
+        for number, entry in enumerate(self.entries(), start=1):
             if entry.number != number:
                 raise _changed(self.path, f"entry {number} was removed")
             if entry.previous != last:
                 raise _changed(self.path, f"{entry.words} does not follow the one before it")
             last = entry.hash
-        if number == 0:
+            entries.append(entry)
+        if not entries:
             raise StudyFileError(f"{self.path.name} is empty: its making was cut off. Delete it and create it again.")
-        return number, last
+        return entries
 
 
 def reader_connection(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:

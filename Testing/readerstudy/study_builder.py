@@ -157,7 +157,8 @@ def make_study(
     folder: Path, *, count: int = 4, training: int = 1, sealed: bool = True, prepare: str = "toy", **changes: Any
 ) -> SmallStudy:
     """A study ready to be read. prepare: "real" (the machinery with the toy parts), "toy" (quickly), or "no"."""
-    path = write_protocol(folder, protocol(**changes) | {"cases": cases(count, training)})
+    listed = changes.pop("cases", None) or cases(count, training)
+    path = write_protocol(folder, protocol(**changes) | {"cases": listed})
     clock = FakeClock()
     made = create_study(path, folder / "study.sqlite", clock=clock)
     study = SmallStudy(made.study, made.truth, clock)

@@ -18,7 +18,6 @@ from LiverAILib.readerstudy.coordinate import (
     override,
     reopen,
     seal_study,
-    verify_study,
 )
 from LiverAILib.readerstudy.dataset import Verdict
 from LiverAILib.readerstudy.errors import ProtocolError, StudyFileError
@@ -26,6 +25,7 @@ from LiverAILib.readerstudy.layout import cases_folder
 from LiverAILib.readerstudy.load import load_dataset
 from LiverAILib.readerstudy.schema import COLUMNS, GENESIS, OBJECTS, chain_hash
 from LiverAILib.readerstudy.standing import study_progress
+from LiverAILib.readerstudy.verify import verify_study
 
 
 @pytest.fixture

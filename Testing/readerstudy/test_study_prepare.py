@@ -10,11 +10,11 @@ from study_builder import TOY_PARTS, SmallStudy, make_study, named_study
 from LiverAILib.analysis.command import Parts
 from LiverAILib.errors import StudyError
 from LiverAILib.findings import Model
-from LiverAILib.readerstudy.coordinate import verify_study
 from LiverAILib.readerstudy.errors import ProtocolError, StudyFileError
 from LiverAILib.readerstudy.layout import cases_folder, run_folder
 from LiverAILib.readerstudy.load import load_dataset
 from LiverAILib.readerstudy.prepare import Batch, prepare_study
+from LiverAILib.readerstudy.verify import verify_study
 from LiverAILib.study import Study
 
 OPTIONS = ("--progress", "none")
