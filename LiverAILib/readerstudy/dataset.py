@@ -95,10 +95,11 @@ class Endpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Amendment:
-    """A dated change of the protocol after it was sealed."""
+    """A dated change of the protocol after it was sealed. endpoint: it changed the endpoint or alpha."""
 
     utc: str
     text: str
+    endpoint: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

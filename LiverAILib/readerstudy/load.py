@@ -34,6 +34,9 @@ from LiverAILib.readerstudy.verify import verify_study
 
 Key = tuple[str, str, str]  # reader, case, arm
 
+#: An amendment of these changes the endpoint, which is then no longer the sealed one.
+_ENDPOINT = frozenset({"primary", "alpha"})
+
 
 def load_dataset(path: Path, truth_file: Path | None = None) -> Dataset:
     """Verify both files and read what an analysis needs. Training is left out; of a reopened case the last answer
@@ -80,7 +83,11 @@ def _facts(state: StudyState) -> ProtocolFacts:
         alpha=protocol.alpha,
         hit_rule=HitRule(**protocol.hit_rule.model_dump()),
         amendments=tuple(
-            Amendment(utc=utc, text=f"{reason} (changed: {', '.join(sorted(changes))})")
+            Amendment(
+                utc=utc,
+                text=f"{reason} (changed: {', '.join(sorted(changes))})",
+                endpoint=bool(changes.keys() & _ENDPOINT) or (primary.merit == "wAFROC" and "hit_rule" in changes),
+            )
             for utc, reason, changes in state.amendments
         ),
         design=protocol.design,

@@ -17,7 +17,7 @@ from LiverAILib.readerstudy.analysis.prepared import Settings
 from LiverAILib.readerstudy.analysis.report import make_report
 from LiverAILib.readerstudy.analysis.tables import Cell, Content, Plain, Refusal, Report, Table
 from LiverAILib.readerstudy.analysis.write import draw_png, write_report
-from LiverAILib.readerstudy.dataset import Amendment, Dataset, Override, Target, Verdict
+from LiverAILib.readerstudy.dataset import Amendment, Dataset, Override, Verdict
 from LiverAILib.readerstudy.simulated import SimulatedStudy, simulate_study
 from LiverAILib.readerstudy.statistics.estimate import Estimate, TestResult
 
@@ -141,6 +141,10 @@ def test_a_sealed_endpoint_is_primary_and_outside_holms_family(data: Dataset, re
     assert "ab" * 32 in all_words(found)
     assert "AUC (malignant)" not in tables(found)["holm"].rows
     assert "AUC (malignant)" in tables(report)["holm"].rows
+    changed = (Amendment(utc="2026-02-02", text="another margin", endpoint=True),)
+    amended = make_report(replace(data, protocol=replace(sealed(data).protocol, amendments=changed)), QUICK)
+    assert tables(amended)["endpoint"].title == "Endpoint that was amended after sealing"
+    assert any("it is not primary" in remark for remark in amended.remarks)
     without = replace(data, protocol=replace(sealed(data).protocol, endpoint=None))
     none = make_report(without, QUICK)
     assert any("states no primary endpoint" in remark for remark in none.remarks)

@@ -8,7 +8,7 @@ from typing import get_args
 
 from LiverAILib.readerstudy.analysis import plots
 from LiverAILib.readerstudy.analysis.prepared import MERITS, Prepared
-from LiverAILib.readerstudy.analysis.study_section import endpoint_words, is_primary, pair_of
+from LiverAILib.readerstudy.analysis.study_section import endpoint_words, is_primary, not_primary_words, pair_of
 from LiverAILib.readerstudy.analysis.tables import (
     Cell,
     Content,
@@ -90,9 +90,7 @@ def arms_section(prepared: Prepared) -> Section:
     if protocol.endpoint is not None:
         tables.insert(0, _endpoint_table(prepared, protocol.endpoint))
         if not is_primary(protocol):
-            text.insert(
-                0, "The protocol is not sealed, so its endpoint is not primary; it is listed first all the same."
-            )
+            text.insert(0, f"The {not_primary_words(protocol)} is not primary; it is listed first all the same.")
     return Section(title=title, text=tuple(text), tables=tuple(tables), pictures=_pictures(prepared, pair))
 
 
@@ -108,7 +106,8 @@ def _endpoint_table(prepared: Prepared, endpoint: Endpoint) -> Table:
     """The endpoint's test, and with a margin the one-sided claim."""
     which, level = Asked(endpoint.merit, endpoint.target), 1 - prepared.data.protocol.alpha
     pair = (endpoint.first, endpoint.second)
-    kind = "primary endpoint" if is_primary(prepared.data.protocol) else "endpoint of the unsealed protocol"
+    protocol = prepared.data.protocol
+    kind = "primary endpoint" if is_primary(protocol) else not_primary_words(protocol)
     cells: list[Cell] = []
     notes = [f"{kind}: {endpoint_words(endpoint)}."]
 

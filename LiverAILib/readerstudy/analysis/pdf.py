@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -105,6 +107,18 @@ def pages_of(report: Report) -> Iterator[list[str]]:
             page += block
     if page:
         yield page
+
+
+@contextlib.contextmanager
+def _quiet_fonts() -> Iterator[None]:
+    """matplotlib warns that a font for formulas, of which there are none here, comes in one weight only."""
+    log = logging.getLogger("matplotlib.font_manager")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def write_pdf(path: Path, report: Report) -> None:

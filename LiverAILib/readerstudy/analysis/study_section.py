@@ -20,8 +20,16 @@ def pair_of(protocol: ProtocolFacts) -> tuple[str, str] | None:
 
 
 def is_primary(protocol: ProtocolFacts) -> bool:
-    """Whether an endpoint may be called primary: it was stated, and the protocol was sealed with it."""
-    return protocol.endpoint is not None and protocol.sealed_sha256 is not None
+    """Whether the endpoint may be called primary: it was sealed with the protocol and is still that one."""
+    sealed = protocol.endpoint is not None and protocol.sealed_sha256 is not None
+    return sealed and not any(change.endpoint for change in protocol.amendments)
+
+
+def not_primary_words(protocol: ProtocolFacts) -> str:
+    """What to call an endpoint that is not primary."""
+    if protocol.sealed_sha256 is None:
+        return "endpoint of the unsealed protocol"
+    return "endpoint that was amended after sealing"
 
 
 def endpoint_words(endpoint: Endpoint) -> str:
@@ -39,6 +47,8 @@ def remarks(prepared: Prepared) -> tuple[str, ...]:
         found.append("The protocol is not sealed: no endpoint of this report is primary, every figure is exploratory.")
     elif protocol.endpoint is None:
         found.append("The protocol states no primary endpoint: every figure is exploratory.")
+    elif not is_primary(protocol):
+        found.append("The endpoint was changed after the protocol was sealed: it is not primary.")
     if protocol.amendments:
         found.append(f"The protocol was amended {len(protocol.amendments)} times after it was sealed; see section 1.")
     missing = data.expected_answers - len(data.answers)
@@ -68,7 +78,7 @@ def study_section(prepared: Prepared) -> Section:
         ("alpha", f"{protocol.alpha:g}, two-sided"),
     ]
     if protocol.endpoint is not None:
-        label = "primary endpoint" if is_primary(protocol) else "endpoint named by the unsealed protocol (not primary)"
+        label = "primary endpoint" if is_primary(protocol) else f"{not_primary_words(protocol)} (not primary)"
         facts.append((label, endpoint_words(protocol.endpoint)))
     facts += [(f"model {name}", f"SHA-256 {sha}") for name, sha in protocol.models.items()]
     facts += [(f"amendment {change.utc}", change.text) for change in protocol.amendments]
