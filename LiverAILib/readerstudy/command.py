@@ -49,7 +49,7 @@ def _add_making(own: Any) -> None:
     prepare.add_argument("--progress", choices=("auto", "bar", "none"), default="auto")
     seal = _add(own, "seal", run_seal, "fix the protocol; from then on only dated amendments change it")
     _add_study(seal)
-    amend = _add(own, "amend", run_amend, "change a sealed protocol, or a truth that was wrong, with date and reason")
+    amend = _add(own, "amend", run_amend, "change the protocol, a truth or a source that was wrong, with a reason")
     _add_study(amend, truth=True)
     amend.add_argument("protocol", type=Path, metavar="PROTOCOL.yaml", help="the whole protocol with the change in it")
     amend.add_argument("--reason", required=True)

@@ -16,7 +16,7 @@ from LiverAILib.readerstudy.protocol_file import read_protocol
 from LiverAILib.readerstudy.schema import Kind
 from LiverAILib.readerstudy.state import CLOCK, WASHOUT, StudyState, replay
 from LiverAILib.readerstudy.store import Clock, StudyFile
-from LiverAILib.readerstudy.truth import TruthFile, truth_path, write_truth
+from LiverAILib.readerstudy.truth import CaseSpec, TruthFile, truth_path, write_truth
 from LiverAILib.readerstudy.verify import own_truth
 
 #: What an amendment may change. All else would change what was read by whom, or how it was asked: that is a new study.
@@ -85,17 +85,17 @@ def seal_study(path: Path, clock: Clock | None = None) -> str:
 def amend_study(
     path: Path, protocol_path: Path, reason: str, truth_file: Path | None = None, clock: Clock | None = None
 ) -> dict[str, Any]:
-    """Change a sealed protocol, or a truth that was wrong, as a dated amendment; returns what changed.
+    """Change the protocol, a truth that was wrong, or a case's source, with date and reason; returns what changed.
 
-    Raises ProtocolError for a change that no amendment can make (readers, cases, arms, design, questions, seed).
+    After the seal it is an amendment that the report tells of. A changed source makes the case be prepared again.
+    Raises ProtocolError for a change that none can make (readers, cases, arms, design, questions, seed; the source of
+    a case that was read).
     """
     reason = _reason(reason)
-    new = read_protocol(protocol_path)
+    new = read_protocol(protocol_path, inputs=False)
     truth_file = truth_file or truth_path(path.absolute())
     with StudyFile.open(path, clock) as file:
         state = replay(file.history)
-        if state.sealed is None:
-            raise ProtocolError("The protocol is not sealed, so there is nothing to amend. Create the study anew.")
         truth = own_truth(state, truth_file)
         changes = _changes(state.protocol, new.protocol)
         names = {case.name: case_id for case_id, case in truth.cases.items()}
@@ -105,10 +105,13 @@ def amend_study(
             raise ProtocolError("The cases are not those of the study. An amendment can't change them.")
         cases = dict(sorted((names[case.name], case) for case in new.cases))
         corrected = [case_id for case_id in cases if cases[case_id].truth != truth.cases[case_id].truth]
-        moved = [case_id for case_id in cases if cases[case_id].paths != truth.cases[case_id].paths]
+        moved = [case_id for case_id in cases if _source(cases[case_id]) != _source(truth.cases[case_id])]
+        read = sorted(set(moved) & state.seen_cases)
+        if read:
+            raise ProtocolError(f"{read[0]} was read already; its source can't be changed any more.")
         changes |= {key: ids for key, ids in (("truth of", corrected), ("source of", moved)) if ids}
         amended = truth.model_copy(update={"cases": cases})
-        if not changes and amended.sha256() == truth.sha256():
+        if not changes:
             raise ProtocolError("This protocol is the same as the study's. Change it first.")
         protocol = new.protocol
         # First the file: were the truth written first and this cut off, the study would not fit its truth any more.
@@ -168,6 +171,10 @@ def reopen(path: Path, reader: str, case: str, arm: str, reason: str, clock: Clo
             Kind.REOPENED, {"rule": "final answer", "reason": reason}, reader=reader, case_id=case, arm=arm,
             period=slot.period,
         )  # fmt: skip
+
+
+def _source(case: CaseSpec) -> dict[str, Any]:
+    return case.model_dump(exclude={"truth"})
 
 
 def _changes(old: Protocol, new: Protocol) -> dict[str, Any]:

@@ -187,9 +187,8 @@ def _check_same_ai(
             raise StudyFileError(
                 f"{case_id} was analysed with other model packages than {other}. Use the same for all cases."
             )
-    read = any(case == case_id for reader in state.readers.values() for case, _ in reader.seen)
     before = truth.ai.get(case_id)
-    if read and before is not None:
+    if case_id in state.seen_cases and before is not None:
         blank = {"findings_sha256": ""}
         if before.model_copy(update=blank) != opinion.model_copy(update=blank):
             raise StudyFileError(

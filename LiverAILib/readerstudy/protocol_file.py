@@ -62,11 +62,21 @@ class ProtocolFile(Protocol):
         return Protocol.model_validate(self.model_dump(exclude={"cases"}))
 
 
-def read_protocol(path: Path, *, look_at_files: bool = True) -> ProtocolFile:
-    """Read a protocol. Paths in it are relative to its own folder.
+def read_protocol(path: Path, *, inputs: bool = True) -> ProtocolFile:
+    """Read a protocol; paths in it are relative to its own folder. Lesions with a mask get centre and box from it.
 
-    look_at_files: also check that inputs and masks are there. Raises ProtocolError that names the line or the item.
+    inputs: also check that the exams are there. Raises ProtocolError that names the line or the item.
     """
+    protocol = parse_protocol(path)
+    for case in protocol.cases if inputs else ():
+        for source in case.paths:
+            if not source.exists():
+                raise ProtocolError(f'{path.name}: case "{case.name}": {source} is not there. Correct its input.')
+    return protocol.model_copy(update={"cases": tuple(place_lesions(case) for case in protocol.cases)})
+
+
+def parse_protocol(path: Path) -> ProtocolFile:
+    """As `read_protocol`, but no file that it names is looked at."""
     values = _yaml(path)
     if isinstance(values.get("cases"), str):
         values["cases"] = _table(path.parent / values["cases"])
@@ -75,14 +85,7 @@ def read_protocol(path: Path, *, look_at_files: bool = True) -> ProtocolFile:
     except ValidationError as error:
         raise ProtocolError(f"{path.name}: {first_problem(error)}.") from error
     folder = path.parent.resolve()
-    protocol = protocol.model_copy(update={"cases": tuple(_placed(case, folder) for case in protocol.cases)})
-    if look_at_files:
-        for case in protocol.cases:
-            for source in case.paths:
-                if not source.exists():
-                    raise ProtocolError(f'{path.name}: case "{case.name}": {source} is not there. Correct its input.')
-        protocol = protocol.model_copy(update={"cases": tuple(place_lesions(case) for case in protocol.cases)})
-    return protocol
+    return protocol.model_copy(update={"cases": tuple(_placed(case, folder) for case in protocol.cases)})
 
 
 def write_template(path: Path) -> None:

@@ -81,11 +81,18 @@ class StudyState:
     training: list[str]  # and of the training cases
     sealed: dt.datetime | None = None
     sealed_sha256: str | None = None
-    amendments: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)  # UTC, reason, changes
+    amendments: list[tuple[str, str, dict[str, Any]]] = field(
+        default_factory=list
+    )  # after the seal: UTC, reason, changes
     prepared: dict[str, Prepared] = field(default_factory=dict)
     readers: dict[str, ReaderState] = field(default_factory=dict)
     overrides: list[Entry] = field(default_factory=list)
     answers: int = 0  # to cases that are not for training
+
+    @property
+    def seen_cases(self) -> set[str]:
+        """Cases that some reader had open."""
+        return {case for reader in self.readers.values() for case, _ in reader.seen}
 
 
 def replay(entries: Iterable[Entry]) -> StudyState:
@@ -126,9 +133,12 @@ def _apply(state: StudyState, entry: Entry) -> None:
     elif entry.kind is Kind.AMENDED:
         state.protocol = Protocol.model_validate(content["protocol"])
         state.truth_sha256 = content["truth_sha256"]
-        state.amendments.append((entry.utc, content["reason"], content["changes"]))
+        if state.sealed is not None:  # before that it is a draft
+            state.amendments.append((entry.utc, content["reason"], content["changes"]))
         for reader in state.readers.values():
             reader.washout_days = _washout(state.protocol)
+        for case in content["changes"].get("source of", []):
+            state.prepared.pop(case, None)
     elif entry.kind is Kind.PREPARED and entry.case_id is not None:
         state.prepared[entry.case_id] = Prepared(**content)
     elif entry.kind in (Kind.OVERRIDE, Kind.REOPENED):

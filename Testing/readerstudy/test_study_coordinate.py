@@ -90,10 +90,15 @@ def test_an_amendment_can_not_make_another_study(study: SmallStudy, changes: dic
         amend_study(study.path, changed_protocol(study, **changes), "it seemed better", clock=study.clock)
 
 
-def test_an_amendment_needs_a_seal_and_a_reason(tmp_path: Path) -> None:
+def test_a_draft_may_be_changed_and_the_report_tells_only_of_what_came_after_the_seal(tmp_path: Path) -> None:
     study = make_study(tmp_path, sealed=False)
-    with pytest.raises(ProtocolError, match="not sealed"):
-        amend_study(study.path, changed_protocol(study, alpha=0.01), "it seemed better", clock=study.clock)
+    amend_study(study.path, changed_protocol(study, alpha=0.01), "it seemed better", clock=study.clock)
+    sha256 = seal_study(study.path, study.clock)
+    facts = load_dataset(study.path).protocol
+    assert (facts.alpha, facts.sealed_sha256, facts.amendments) == (0.01, sha256, ())
+
+
+def test_an_amendment_needs_a_reason(study: SmallStudy) -> None:
     with pytest.raises(ProtocolError, match="reason in words"):
         amend_study(study.path, changed_protocol(study, alpha=0.01), " because ", clock=study.clock)
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 from liverai_fakes import ToySegmenter
-from study_builder import TOY_PARTS, SmallStudy, make_study, named_study
+from study_builder import TOY_PARTS, SmallStudy, cases, make_study, named_study, protocol, write_protocol
 
 from LiverAILib.analysis.command import Parts
 from LiverAILib.errors import StudyError
 from LiverAILib.findings import Model
+from LiverAILib.readerstudy.coordinate import amend_study
 from LiverAILib.readerstudy.errors import ProtocolError, StudyFileError
 from LiverAILib.readerstudy.layout import cases_folder, run_folder
 from LiverAILib.readerstudy.load import load_dataset
@@ -60,6 +61,35 @@ def test_a_case_that_fails_is_named_and_the_others_go_on(study: SmallStudy) -> N
     assert batch.failed == (("Mueller^Anna 1", "Series 4: 2 of 118 slices are missing."),)
     assert (batch.ready, batch.new) == (1, 1)
     assert prepare(study) == Batch(ready=2, new=1, failed=())
+
+
+def test_a_source_that_was_wrong_is_put_right_without_doing_the_others_again(study: SmallStudy) -> None:
+    def load(paths: list[Path], **given: Any) -> Study:
+        if "Mueller_1" in paths[0].name:
+            raise StudyError("No CT there.")
+        return named_study()
+
+    parts = Parts(load=load, segmenter=TOY_PARTS.segmenter, lesion_finder=TOY_PARTS.lesion_finder)
+    assert len(prepare(study, parts).failed) == 1
+    listed = cases(1)
+    listed[1]["input"] = "archive/the_right_one"
+    path = write_protocol(study.path.parent, protocol() | {"cases": listed})
+    changes = amend_study(study.path, path, "wrong folder named", clock=study.clock)
+    assert changes == {"source of": ["T001"]}
+    assert prepare(study, parts) == Batch(ready=2, new=1, failed=())
+    study.read_all("R1", most=1)  # T001
+    listed[0]["input"], listed[1]["input"] = "archive/another", "archive/the_right_one"
+    path = write_protocol(study.path.parent, protocol() | {"cases": listed})
+    amend_study(study.path, path, "wrong folder again", clock=study.clock)
+    assert prepare(study, parts) == Batch(ready=2, new=1, failed=())  # what was ready came from the former source
+    listed[1]["input"] = "archive/yet_another"
+    with pytest.raises(ProtocolError, match="T001 was read already"):
+        amend_study(
+            study.path,
+            write_protocol(study.path.parent, protocol() | {"cases": listed}),
+            "wrong folder again",
+            clock=study.clock,
+        )
 
 
 def test_a_lost_folder_is_made_again(study: SmallStudy) -> None:

@@ -14,7 +14,7 @@ from LiverAILib.lesion_types import LesionType
 from LiverAILib.readerstudy.dataset import Verdict
 from LiverAILib.readerstudy.errors import ProtocolError
 from LiverAILib.readerstudy.protocol import Protocol
-from LiverAILib.readerstudy.protocol_file import read_protocol, write_template
+from LiverAILib.readerstudy.protocol_file import parse_protocol, read_protocol, write_template
 from LiverAILib.readerstudy.truth import TruthSpec
 from LiverAILib.study import Phase
 
@@ -26,7 +26,7 @@ def written(folder: Path, **changes: Any) -> Path:
 def test_the_template_is_a_protocol_that_only_lacks_the_exams(tmp_path: Path) -> None:
     path = tmp_path / "protocol.yaml"
     write_template(path)
-    read = read_protocol(path, look_at_files=False)
+    read = parse_protocol(path)
     assert read.protocol.primary.merit == "AUC"
     assert [case.training for case in read.cases] == [True, False, False]
     assert read.cases[1].truth.hcc is True

@@ -297,6 +297,11 @@ def test_the_sequential_design_asks_at_once_again_with_the_ai(tmp_path: Path) ->
     assert data.answers[1].overlays == ("lesions",)
 
 
+def test_after_the_logout_the_study_is_in_one_file_again(study: SmallStudy) -> None:
+    study.read_all("R1", most=1)
+    assert not list(study.path.parent.glob("study.sqlite-*"))
+
+
 def test_a_study_that_is_not_sealed_is_a_pilot(tmp_path: Path) -> None:
     study = make_study(tmp_path, sealed=False)
     with study.log_in() as session:

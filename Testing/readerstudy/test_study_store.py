@@ -1,5 +1,6 @@
 """The study file: it only grows, two programs may use it at once, and whoever changes or damages it is found out."""
 
+import random
 import shutil
 import sqlite3
 import subprocess
@@ -144,6 +145,25 @@ def test_a_damaged_file_is_refused_in_words(path: Path, harm: Callable[[Path], N
     harm(path)
     with pytest.raises(StudyFileError, match=words):
         StudyFile.open(path)
+
+
+def test_no_flipped_byte_changes_what_is_read(path: Path) -> None:
+    """Each of 60 single bytes, drawn at random: the file is refused, or says what it said (the byte meant nothing)."""
+    with StudyFile.open(path) as file:
+        whole = list(file.history)
+    data = path.read_bytes()
+    used = [at for at, value in enumerate(data) if value]  # most of the rest is empty space within pages
+    refused = 0
+    for at in random.Random(3).sample(used, 60):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 0x04]) + data[at + 1 :])
+        for leftover in ("-wal", "-shm"):
+            path.with_name(path.name + leftover).unlink(missing_ok=True)
+        try:
+            with StudyFile.open(path) as file:
+                assert list(file.history) == whole
+        except StudyFileError:
+            refused += 1
+    assert refused > 40
 
 
 def test_a_newer_file_is_not_touched(path: Path) -> None:
