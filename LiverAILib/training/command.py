@@ -25,6 +25,7 @@ RECIPE_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "learning_rate": (),
     "seed": (),
     "side": ("nodulenet", "hccnet"),
+    "cosine": ("classifier",),
 }
 
 
@@ -58,6 +59,9 @@ def add_parser(subparsers: Any, name: str = "train", **options: Any) -> argparse
     made = parser.add_argument_group("synthetic exams")
     made.add_argument("--phantoms", type=int, default=40, metavar="N", help="phantom exams to add (default: 40)")
     made.add_argument("--exams", type=int, default=200, metavar="N", help="on the cases' anatomy (default: 200)")
+    made.add_argument(
+        "--first-seed", type=int, default=1, metavar="N", help="of the exams; to make a pool by several processes"
+    )
     made.add_argument("--validation-exams", type=int, default=16, metavar="N", help="on validation patients")
     made.add_argument("--pool", type=Path, metavar="DIR", help=f"where they are kept (default: {DEFAULT_WORK}/pool)")
     made.add_argument("--pool-only", action="store_true", help="make them and end")
@@ -67,6 +71,9 @@ def add_parser(subparsers: Any, name: str = "train", **options: Any) -> argparse
     budget.add_argument("--batch", type=int)
     budget.add_argument("--learning-rate", type=float)
     budget.add_argument("--side", type=int, help="NoduleNet, HCCNet: learn from slices made this small, in pixels")
+    budget.add_argument(
+        "--cosine", action="store_true", default=None, help="classifier: the rate falls along a cosine, for short runs"
+    )
     budget.add_argument("--seed", type=int)
     description = parser.add_argument_group("for the model package")
     description.add_argument("--trained-on", metavar="TEXT", help="what the data are (required with -o)")
@@ -150,7 +157,7 @@ def _train_liversegnet(args: argparse.Namespace, split: Split, work: Path, recip
 
 def _train_other(args: argparse.Namespace, split: Split, work: Path, recipe: Mapping[str, Any]) -> int:
     from LiverAILib.training.packages import Provenance
-    from LiverAILib.training.trainers import TRAINERS, Asked, pool_kind, side_patients
+    from LiverAILib.training.trainers import TRAINERS, Asked, pool_kinds, side_patients
 
     package, train = TRAINERS[args.network]
     target = None
@@ -166,12 +173,13 @@ def _train_other(args: argparse.Namespace, split: Split, work: Path, recipe: Map
         exams=args.exams,
         phantoms=args.phantoms,
         validation_exams=args.validation_exams,
+        first_seed=args.first_seed,
         start=_start(args, split, package),
         package=target,
         say=_say,
     )
     if args.pool_only:
-        asked.fill(pool_kind(args.network))
+        asked.fill(*pool_kinds(args.network))
         return 0
     bundle = train(asked)
     if bundle:

@@ -42,12 +42,14 @@ Side = Literal["train", "validation", "test"]
 
 @dataclass(frozen=True)
 class ExamOptions:
-    """lesions: a number, or the types, as for the phantom; None draws them. misregistration: another breath in each
+    """lesions: a number, or the types, as for the phantom; None draws them. between: draw the number evenly from one
+    to the other, for trainings that want many lesions of one exam. misregistration: another breath in each
     phase but the portal one. mimics: focal fat, sparing and perfusion differences. thickest_mm: slices are averaged in
     groups drawn up to this thickness. scale: the patient's size is drawn between these.
     """
 
     lesions: int | Sequence[LesionType] | None = None
+    between: tuple[int, int] | None = None
     misregistration: bool = True
     mimics: bool = True
     thickest_mm: float = 6.0
@@ -114,7 +116,10 @@ def make_exam(
     ordered = [phase for phase in Phase if phase in set(phases)]
     streams = {name: np.random.default_rng([seed, 80 + k]) for k, name in enumerate(_STREAMS)}
     anatomy = replace(anatomy, spacing_mm=_scaled(anatomy.spacing_mm, streams["scale"], options))
-    patient = _fitted(draw_patient(streams["patient"], options.lesions), anatomy.liver_hu, seed)
+    asked = options.lesions
+    if options.between and asked is None:
+        asked = int(streams["scale"].integers(options.between[0], options.between[1] + 1))
+    patient = _fitted(draw_patient(streams["patient"], asked), anatomy.liver_hu, seed)
     shape = anatomy.shape_for_lesions()
     placed, _ = place_lesions(shape, patient, streams["lesions"])
     scene = Scene()

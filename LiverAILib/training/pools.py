@@ -21,7 +21,7 @@ from LiverAILib.errors import StudyError
 from LiverAILib.phantom import EVALUATION_SEEDS, PhantomOptions, generate
 from LiverAILib.study import Phase
 from LiverAILib.training.cases import CaseFiles, TrainingCase
-from LiverAILib.training.exams import ExamSource
+from LiverAILib.training.exams import ExamOptions, ExamSource
 from LiverAILib.training.lesion_samples import LesionSamples, exam_lesions
 from LiverAILib.training.phantoms import PHASES, load_volumes, save_volume
 from LiverAILib.training.slice_samples import LabelledSlices, exam_slices, real_slices
@@ -32,6 +32,7 @@ Kind = Literal["lesions", "slices", "volume"]
 #: Exams on validation patients have seeds from here on, so that no seed is used twice.
 VALIDATION_SEEDS = 500_000
 MOST_LESIONS = 6
+TRAINING_LESIONS = (0, 6)  # in an exam to train on; validation exams have as many as in practice
 MOST_SLICES = 16
 BOX_ERROR = 0.06
 
@@ -128,7 +129,8 @@ def make_pools(
     spare = range(VALIDATION_SEEDS, VALIDATION_SEEDS + phantoms // 3)
     fill_with_exams(folder / "validation", training_phantom, "phantom", spare, options, say)
     if exams:
-        fill_with_exams(folder / "train", ExamSource(train, "train").exam, "exam", seeds, options, say)
+        crowded = ExamOptions(between=TRAINING_LESIONS)
+        fill_with_exams(folder / "train", ExamSource(train, "train", crowded).exam, "exam", seeds, options, say)
     fill_with_exams(
         folder / "train", training_phantom, "phantom", range(first_seed, first_seed + phantoms), options, say
     )

@@ -45,6 +45,7 @@ class Asked:
     exams: int
     phantoms: int
     validation_exams: int
+    first_seed: int
     start: Weights | None
     package: tuple[Path, Provenance] | None
     say: Say
@@ -54,7 +55,7 @@ class Asked:
         """How many were asked for; the schedule of the learning rate is fitted to them."""
         return self.recipe.get("steps")
 
-    def fill(self, kind: Kind) -> None:
+    def fill(self, *kinds: Kind) -> None:
         """Make what the pool lacks."""
         make_pools(
             self.pool,
@@ -63,7 +64,8 @@ class Asked:
             exams=self.exams,
             phantoms=self.phantoms,
             validation_exams=self.validation_exams,
-            options=PoolOptions(kinds=(kind,)),
+            options=PoolOptions(kinds=kinds),
+            first_seed=self.first_seed,
             say=self.say,
         )
 
@@ -224,10 +226,11 @@ TRAINERS: Mapping[str, tuple[str, Callable[[Asked], Bundle | None]]] = {
 }
 
 
-def pool_kind(network: str) -> Kind:
-    """What of the pool a network of `TRAINERS` learns from."""
-    kinds: Mapping[str, Kind] = {"detector": "volume", "classifier": "lesions"}
-    return kinds.get(network, "slices")
+def pool_kinds(network: str) -> tuple[Kind, ...]:
+    """What `--pool-only` makes: what the network learns from; crops and slices together, since they cost little beside
+    the exam itself.
+    """
+    return ("volume",) if network == "detector" else ("lesions", "slices")
 
 
 def side_patients(split: Split) -> dict[str, list[str]]:

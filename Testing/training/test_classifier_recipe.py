@@ -50,6 +50,8 @@ def test_the_defaults_are_the_papers() -> None:
     recipe = ClassifierRecipe()
     assert (recipe.learning_rate, recipe.weight_decay, recipe.epochs, recipe.batch) == (0.001, 0.01, 200, 16)
     assert [recipe.rate(step, 10) for step in (0, 599, 600, 1200)] == pytest.approx([1e-3, 1e-3, 1e-4, 1e-5])
+    short = ClassifierRecipe(cosine=True)
+    assert [short.rate(step, 10) for step in (0, 1000, 2000)] == pytest.approx([1e-3, 5e-4, 0], abs=1e-9)
 
 
 def test_a_phantoms_lesions_have_their_type_record_and_phases(phantom: Phantom) -> None:

@@ -143,6 +143,11 @@ def test_a_real_lesion_stays_a_lesion_of_unknown_type_and_a_mapped_cyst_is_a_cys
     assert [lesion.known for lesion in unmapped.real] == ["lesion"]
 
 
+def test_the_number_of_lesions_may_be_asked_for(anatomy: Anatomy) -> None:
+    exam = make_exam(anatomy, 12, (PV,), replace(STILL, between=(5, 5)))
+    assert 3 <= sum(not lesion.real for lesion in exam.truth.lesions) <= 5  # where there is room
+
+
 def test_no_synthetic_lesion_takes_a_real_ones_place(anatomy: Anatomy) -> None:
     exam = make_exam(anatomy, 9, (PV,), replace(STILL, lesions=(LesionType.METASTASIS,) * 12))
     assert np.array_equal(exam.lesion_ids[PV] == 1, anatomy.real_ids == 1)
