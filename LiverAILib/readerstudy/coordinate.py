@@ -17,7 +17,7 @@ from LiverAILib.readerstudy.schema import Kind
 from LiverAILib.readerstudy.state import CLOCK, WASHOUT, StudyState, replay
 from LiverAILib.readerstudy.store import Clock, StudyFile
 from LiverAILib.readerstudy.truth import CaseSpec, TruthFile, truth_path, write_truth
-from LiverAILib.readerstudy.verify import own_truth
+from LiverAILib.readerstudy.verify import own_truth, pending_truth
 
 #: What an amendment may change. All else would change what was read by whom, or how it was asked: that is a new study.
 AMENDABLE = ("title", "washout_days", "idle_seconds", "alpha", "primary", "hit_rule", "bundles")
@@ -94,7 +94,7 @@ def amend_study(
     reason = _reason(reason)
     new = read_protocol(protocol_path, inputs=False)
     truth_file = truth_file or truth_path(path.absolute())
-    with StudyFile.open(path, clock) as file:
+    with StudyFile.open(path, clock) as file, file.alone():
         state = replay(file.history)
         truth = own_truth(state, truth_file)
         changes = _changes(state.protocol, new.protocol)
@@ -114,8 +114,8 @@ def amend_study(
         if not changes:
             raise ProtocolError("This protocol is the same as the study's. Change it first.")
         protocol = new.protocol
-        # First the file: were the truth written first and this cut off, the study would not fit its truth any more.
-        write_truth(truth_file.with_suffix(".amended"), amended)
+        # The truth takes its place after the entry is stored; were this cut off between, `own_truth` finishes it.
+        write_truth(pending_truth(truth_file), amended)
         file.append(
             Kind.AMENDED,
             {
@@ -126,7 +126,8 @@ def amend_study(
                 "truth_sha256": amended.sha256(),
             },
         )
-        truth_file.with_suffix(".amended").replace(truth_file)
+    with StudyFile.open(path, clock) as file, file.alone():
+        own_truth(replay(file.history), truth_file)
     return changes
 
 

@@ -21,7 +21,7 @@ from LiverAILib.readerstudy.layout import cases_folder, run_folder, volumes_fold
 from LiverAILib.readerstudy.schema import Kind
 from LiverAILib.readerstudy.state import Prepared, StudyState, replay
 from LiverAILib.readerstudy.store import Clock, StudyFile
-from LiverAILib.readerstudy.truth import AiOpinion, CaseSpec, TruthFile, read_truth, write_truth
+from LiverAILib.readerstudy.truth import AiOpinion, CaseSpec, TruthFile, write_truth
 from LiverAILib.readerstudy.verify import own_truth
 from LiverAILib.study import ClinicalRecord, Phase, Source, Study
 
@@ -54,9 +54,9 @@ def prepare_study(
     or ProtocolError for what concerns all cases.
     """
     path = path.absolute()
-    with StudyFile.open(path, clock) as file:
+    with StudyFile.open(path, clock) as file, file.alone():
         state = replay(file.history)
-    truth = own_truth(state, truth_file)
+        truth = own_truth(state, truth_file)
     if parts is None:
         _check_bundles(state, options)
     failed: list[tuple[str, str]] = []
@@ -67,8 +67,8 @@ def prepare_study(
             continue
         say(f"{case_id} ({number} of {len(truth.cases)})")
         try:
-            run, files = _prepare_case(path, case_id, case, options, parts, truth_file)
-            _record(path, truth_file, case_id, run, files, clock)
+            made = _prepare_case(path, case_id, case, options, parts)
+            _record(path, truth_file, case_id, made, clock)
         except (BundleError, ResourceLimitError, ProtocolError, StudyFileError):
             raise
         except LiverAIError as error:
@@ -98,24 +98,30 @@ def _check_bundles(state: StudyState, options: tuple[str, ...]) -> None:
             )
 
 
-def _prepare_case(
-    path: Path, case_id: str, case: CaseSpec, options: tuple[str, ...], parts: Parts | None, truth_file: Path
-) -> tuple[RunFolder, dict[str, str]]:
-    """Import, store the images, analyse; returns the run and the SHA-256 of every file by its name in the folder."""
+@dataclass(frozen=True, kw_only=True)
+class _Made:
+    """A case's run, the SHA-256 of all its files by name within the cases folder, and what the import had to say."""
+
+    run: RunFolder
+    files: dict[str, str]
+    notes: list[str]
+
+
+def _prepare_case(path: Path, case_id: str, case: CaseSpec, options: tuple[str, ...], parts: Parts | None) -> _Made:
+    """Import, store the images, analyse."""
     from LiverAILib.analysis.command import Parts, analyze_to_folder
     from LiverAILib.cli import build_parser
     from LiverAILib.importing import load_study
 
     load = parts.load if parts is not None and parts.load is not None else load_study
-    files = {} if isinstance(case.input, Path) else case.input
+    by_phase = {} if isinstance(case.input, Path) else case.input
     study = load(
         [case.input] if isinstance(case.input, Path) else [],
-        phase_files=files,
+        phase_files=by_phase,
         phase_choices=case.phases,
         clinical=ClinicalRecord(**case.clinical.model_dump()),
         progress=None,
     )
-    notes = list(study.warnings)
     blinded = _blinded(study)
     folder = cases_folder(path)
     _store_volumes(blinded, volumes_folder(folder, case_id))
@@ -123,10 +129,9 @@ def _prepare_case(
     command = ["analyze", "-o", str(out), "--overwrite", *options]
     given = dataclasses.replace(parts or Parts(), load=lambda *_, **__: blinded)
     run, _ = analyze_to_folder(build_parser(command).parse_args(command), stdout=sys.stdout, parts=given)
-    truth = read_truth(truth_file)
-    write_truth(truth_file, truth.model_copy(update={"notes": {**truth.notes, case_id: notes}}))
     written = sorted([*volumes_folder(folder, case_id).iterdir(), *out.iterdir()])
-    return run, {file.relative_to(folder).as_posix(): sha256_of(file) for file in written}
+    files = {file.relative_to(folder).as_posix(): sha256_of(file) for file in written}
+    return _Made(run=run, files=files, notes=list(study.warnings))
 
 
 def _blinded(study: Study) -> Study:
@@ -160,21 +165,20 @@ def _reads_back(path: Path, array: Any) -> bool:
     return same_as_file(path, array)
 
 
-def _record(
-    path: Path, truth_file: Path, case_id: str, run: RunFolder, files: dict[str, str], clock: Clock | None
-) -> None:
+def _record(path: Path, truth_file: Path, case_id: str, made: _Made, clock: Clock | None) -> None:
     """Enter the case as ready, the AI's opinion into the coordinator's file first."""
     from LiverAILib.readerstudy.ai_opinion import read_opinion
 
-    opinion = read_opinion(run.path)
-    models = {model.name: model.sha256 for model in run.findings.models}
-    with StudyFile.open(path, clock) as file:
+    opinion = read_opinion(made.run.path)
+    models = {model.name: model.sha256 for model in made.run.findings.models}
+    with StudyFile.open(path, clock) as file, file.alone():
         state = replay(file.history)
         truth = own_truth(state, truth_file)
         _check_same_ai(state, truth, case_id, opinion, models)
-        truth = truth.model_copy(update={"ai": {**truth.ai, case_id: opinion}})
+        update = {"ai": {**truth.ai, case_id: opinion}, "notes": {**truth.notes, case_id: made.notes}}
+        truth = truth.model_copy(update=update)
         write_truth(truth_file, truth)
-        prepared = Prepared(files=files, models=models, opinion_sha256=truth.opinion_sha256(case_id))
+        prepared = Prepared(files=made.files, models=models, opinion_sha256=truth.opinion_sha256(case_id))
         file.append(Kind.PREPARED, dataclasses.asdict(prepared), case_id=case_id)
 
 

@@ -138,6 +138,22 @@ class StudyFile:
         """Add an entry; returns its number once it is on the disk. See `append_entry`."""
         return append_entry(self._connection, self.path, self._clock, kind, content, **columns)
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the study: until the block ends nobody else adds to it, nor, by agreement, writes the truth file.
+
+        What is appended in the block is stored at its end, or not at all.
+        """
+        with _in_words(self.path):
+            self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        with _in_words(self.path):
+            self._connection.execute("COMMIT")
+
     def verify(self) -> list[Entry]:
         """Check the file from end to end; returns its entries, at least one.
 
@@ -163,7 +179,9 @@ class StudyFile:
             last = entry.hash
             entries.append(entry)
         if not entries:
-            raise StudyFileError(f"{self.path.name} is empty: its making was cut off. Delete it and create it again.")
+            raise StudyFileError(
+                f"{self.path.name} is empty: its making was cut off. Delete it and its truth file, and create it again."
+            )
         return entries
 
 
@@ -208,8 +226,10 @@ def append_entry(
     case answered already), StudyFileBusyError, StudyFileError.
     """
     text = canonical_json(dict(content))
+    nested = connection.in_transaction  # within `StudyFile.alone`
     with _in_words(path):
-        connection.execute("BEGIN IMMEDIATE")
+        if not nested:
+            connection.execute("BEGIN IMMEDIATE")
         try:
             row = connection.execute("SELECT number, hash, utc FROM entry ORDER BY number DESC LIMIT 1").fetchone()
             last, previous, last_utc = row or (0, GENESIS, None)
@@ -224,10 +244,12 @@ def append_entry(
                 _INSERT,
                 (*values, previous, chain_hash(previous, values)),
             )
-            connection.execute("COMMIT")
+            if not nested:
+                connection.execute("COMMIT")
         except BaseException:
-            with contextlib.suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
+            if not nested:
+                with contextlib.suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
             raise
     return number
 

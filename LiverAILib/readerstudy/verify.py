@@ -37,25 +37,18 @@ def verify_study(
     """
     with StudyFile.open(path, clock) as file:
         entries = file.history
-    state = replay(entries)
-    head = Head(number=entries[-1].number, hash=entries[-1].hash)
+        state = replay(entries)
+        truth = None
+        if truth_file is not None:
+            with file.alone():  # another program may be about to write the truth file
+                truth = _checked_truth(path, entries, state, truth_file)
+    head = _head(entries)
     checked = [f"{head.number} entries, each chained to the one before"]
     _check_seal(path, entries)
     if state.sealed:
         checked.append(f"protocol sealed on {state.sealed:%Y-%m-%d}, {len(state.amendments)} amendments")
-    truth = None
-    if truth_file is not None:
-        truth = own_truth(state, truth_file)
-        _check_heads(path, entries, truth)
-        if state.allocation != allocate(state.protocol, truth.strata, state.training):
-            raise StudyFileError(f"{path.name}: the allocation is not the one that follows from the seed.")
-        for case, ready in state.prepared.items():
-            if case not in truth.ai or truth.opinion_sha256(case) != ready.opinion_sha256:
-                raise StudyFileError(f"{truth_file.name}: the AI's opinion of {case} is not the prepared one.")
-        checked.append(f"truth of {len(truth.cases)} cases, allocation, {len(truth.heads)} earlier verifications")
-        if head not in truth.heads:
-            truth = truth.model_copy(update={"heads": [*truth.heads, head]})
-            write_truth(truth_file, truth)
+    if truth is not None:
+        checked.append(f"truth of {len(truth.cases)} cases, allocation, {len(truth.heads)} verifications so far")
     if files:
         prepared = CaseFiles(path.absolute(), {case: ready.files for case, ready in state.prepared.items()})
         checked.append(f"{sum(prepared.check_all(case) for case in state.prepared)} prepared files")
@@ -63,9 +56,12 @@ def verify_study(
 
 
 def own_truth(state: StudyState, truth_file: Path) -> TruthFile:
-    """The coordinator's file, if it is this study's and as it was."""
-    pending = truth_file.with_suffix(".amended")
-    if pending.exists():  # an amendment was cut off between its two files: finish it, or drop it
+    """The coordinator's file, if it is this study's and as it was. Call it while the study is held (`alone`).
+
+    An amendment leaves the new truth beside it: it takes its place if its entry was stored, else it is dropped.
+    """
+    pending = pending_truth(truth_file)
+    if pending.exists():
         amended = read_truth(pending)
         if amended.sha256() == state.truth_sha256:
             pending.replace(truth_file)
@@ -82,6 +78,26 @@ def own_truth(state: StudyState, truth_file: Path) -> TruthFile:
     return truth
 
 
+def _checked_truth(path: Path, entries: tuple[Entry, ...], state: StudyState, truth_file: Path) -> TruthFile:
+    """The truth, checked against the study file and that against it; remembers where the study file ends now."""
+    truth = own_truth(state, truth_file)
+    _check_heads(path, entries, truth)
+    if state.allocation != allocate(state.protocol, truth.strata, state.training):
+        raise StudyFileError(f"{path.name}: the allocation is not the one that follows from the seed.")
+    for case, ready in state.prepared.items():
+        if case not in truth.ai or truth.opinion_sha256(case) != ready.opinion_sha256:
+            raise StudyFileError(f"{truth_file.name}: the AI's opinion of {case} is not the prepared one.")
+    head = _head(entries)
+    if head not in truth.heads:
+        truth = truth.model_copy(update={"heads": [*truth.heads, head]})
+        write_truth(truth_file, truth)
+    return truth
+
+
+def _head(entries: tuple[Entry, ...]) -> Head:
+    return Head(number=entries[-1].number, hash=entries[-1].hash)
+
+
 def _check_seal(path: Path, entries: tuple[Entry, ...]) -> None:
     """Whether every hash of a protocol that the file states is that of the protocol which it holds."""
     protocol: Protocol | None = None
@@ -91,6 +107,11 @@ def _check_seal(path: Path, entries: tuple[Entry, ...]) -> None:
         stated = entry.content.get("protocol_sha256")
         if stated is not None and (protocol is None or stated != protocol.sha256()):
             raise StudyFileError(f"{path.name}: the hash in {entry.words} is not that of the protocol.")
+
+
+def pending_truth(truth_file: Path) -> Path:
+    """Where an amended truth waits for its entry."""
+    return truth_file.with_suffix(".amended")
 
 
 def _check_heads(path: Path, entries: tuple[Entry, ...], truth: TruthFile) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from LiverAILib.readerstudy.answers import checked_answer, decisions
@@ -41,6 +41,7 @@ def test_a_complete_answer_is_kept_with_the_probabilities_that_follow() -> None:
     assert "remarks" not in answer
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["yes", "no"]), st.integers(0, 100))
 def test_confidence_in_no_is_the_rest_for_hcc(word: str, confidence: int) -> None:
     (question,) = (question for question in QUESTIONS if question.id == "hcc")

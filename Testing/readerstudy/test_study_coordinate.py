@@ -130,6 +130,11 @@ def test_an_amendment_that_was_cut_off_between_its_files_is_finished(study: Smal
     study.truth.write_text(old)
     verify_study(study.path, study.truth)
     assert not study.truth.with_suffix(".amended").exists()
+    assert json.loads(study.truth.read_text())["cases"] == json.loads(new)["cases"]
+    study.truth.with_suffix(".amended").write_text(old)  # one that was cut off before its entry was stored
+    verify_study(study.path, study.truth)
+    assert json.loads(study.truth.read_text())["cases"] == json.loads(new)["cases"]
+    assert not study.truth.with_suffix(".amended").exists()
 
 
 def test_reasons_and_names_are_asked_for(study: SmallStudy) -> None:

@@ -15,6 +15,7 @@ from LiverAILib.readerstudy.errors import ProtocolError, StudyFileError
 from LiverAILib.readerstudy.layout import cases_folder, run_folder
 from LiverAILib.readerstudy.load import load_dataset
 from LiverAILib.readerstudy.prepare import Batch, prepare_study
+from LiverAILib.readerstudy.truth import read_truth
 from LiverAILib.readerstudy.verify import verify_study
 from LiverAILib.study import Study
 
@@ -90,6 +91,20 @@ def test_a_source_that_was_wrong_is_put_right_without_doing_the_others_again(stu
             "wrong folder again",
             clock=study.clock,
         )
+
+
+def test_a_verification_during_the_work_takes_nothing_from_it(study: SmallStudy) -> None:
+    """Both write the coordinator's file."""
+
+    def load(paths: list[Path], **given: Any) -> Study:
+        verify_study(study.path, study.truth, clock=study.clock)
+        return named_study()
+
+    prepare(study, Parts(load=load, segmenter=TOY_PARTS.segmenter, lesion_finder=TOY_PARTS.lesion_finder))
+    truth = read_truth(study.truth)
+    assert set(truth.ai) == set(truth.notes) == {"C001", "T001"}
+    assert len(truth.heads) == 2
+    verify_study(study.path, study.truth)
 
 
 def test_a_lost_folder_is_made_again(study: SmallStudy) -> None:

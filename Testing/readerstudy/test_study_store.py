@@ -208,6 +208,19 @@ def test_two_programs_add_at_once_and_nothing_is_lost(path: Path) -> None:
         assert [content["number"] for content in added if content["by"] == name] == list(range(40))
 
 
+def test_what_is_added_while_a_program_holds_the_study_is_stored_as_a_whole_or_not_at_all(path: Path) -> None:
+    with StudyFile.open(path, FakeClock()) as file, StudyFile.open(path, FakeClock(), busy_seconds=0.1) as other:
+        with file.alone():
+            file.append(Kind.EVENT, {"number": 1})
+            file.append(Kind.EVENT, {"number": 2})
+            with pytest.raises(StudyFileBusyError):
+                other.append(Kind.EVENT, {})
+        with pytest.raises(TypeError), file.alone():  # the second can't be stored
+            [file.append(Kind.EVENT, content) for content in ({"number": 3}, {"number": Path()})]
+        assert other.append(Kind.EVENT, {"number": 4}) == 7
+        assert [entry.content.get("number") for entry in file.verify()[4:]] == [1, 2, 4]
+
+
 def test_an_answer_is_final_and_a_session_that_ended_is_locked(path: Path) -> None:
     where = {"reader": "R1", "session": 2, "case_id": "C001", "arm": "assisted", "period": 1}
     with StudyFile.open(path, FakeClock()) as file:

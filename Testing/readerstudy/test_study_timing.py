@@ -1,7 +1,7 @@
 """Reading times from events: loading, pauses and other windows are left out, each second once."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from LiverAILib.readerstudy.timing import Event, Moment, reading_times
@@ -50,6 +50,7 @@ def test_what_was_never_seen_took_no_time(attempts: list[list[Moment]]) -> None:
     assert reading_times(attempts).wall == 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(list(E)), st.floats(0, 1000)), max_size=30))
 def test_active_is_never_more_than_wall(listed: list[tuple[Event, float]]) -> None:
     events = [
