@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
 import numpy as np
 
 from LiverAILib.readerstudy.analysis.arms_section import BOTH_RANDOM, Asked, asked, claim_words
 from LiverAILib.readerstudy.analysis.prepared import Prepared
 from LiverAILib.readerstudy.analysis.select import AI, Grid
 from LiverAILib.readerstudy.analysis.study_section import pair_of
-from LiverAILib.readerstudy.analysis.tables import Cell, Content, Refusal, Section, Table, attempt
+from LiverAILib.readerstudy.analysis.tables import Cell, Content, Plain, Refusal, Section, Table, attempt
 from LiverAILib.readerstudy.statistics.claims import ai_against_readers, mrmc_non_inferiority
-from LiverAILib.readerstudy.statistics.estimate import Array, StatisticsError
+from LiverAILib.readerstudy.statistics.estimate import Array, StatisticsError, TestResult
 from LiverAILib.readerstudy.statistics.incomplete import METHOD
 from LiverAILib.readerstudy.statistics.merits import MeritTable
 from LiverAILib.readerstudy.statistics.paired import (
@@ -71,7 +74,7 @@ def _over_readers(prepared: Prepared) -> Table:
                 try:
                     claim = mrmc_non_inferiority(_only(table, arm), first=AI, second=arm, margin=margin, alpha=alpha)
                     cells.append(Cell(row=row, column=f"test against -{margin:g}, one-sided", content=claim.test))
-                    notes.append(f"{which.name}: {claim_words(claim)}")
+                    notes.append(f"{which.name}: {claim_words(claim, f'the readers {arm}')}")
                 except StatisticsError as refusal:
                     refused = Refusal(str(refusal))
                     cells.append(Cell(row=row, column=f"test against -{margin:g}, one-sided", content=refused))
@@ -118,8 +121,9 @@ def _paired_cells(
     cells = [
         Cell(row=row, column="difference, Tango", content=attempt(lambda: tango_interval(counts(), level))),
         Cell(row=row, column="difference, Newcombe", content=attempt(lambda: newcombe_interval(counts(), level))),
-        Cell(row=row, column="McNemar, exact", content=attempt(lambda: mcnemar(counts()))),
-        Cell(row=row, column="McNemar, mid-p", content=attempt(lambda: mcnemar(counts(), "mid-p"))),
+        Cell(row=row, column="discordant", content=attempt(lambda: _discordant(counts()))),
+        Cell(row=row, column="McNemar, exact", content=attempt(lambda: _mcnemar(counts(), "exact"))),
+        Cell(row=row, column="McNemar, mid-p", content=attempt(lambda: _mcnemar(counts(), "mid-p"))),
     ]
     if margin is not None:
         alpha = prepared.data.protocol.alpha / 2
@@ -129,6 +133,16 @@ def _paired_cells(
 
         cells.append(Cell(row=row, column=f"test against -{margin:g}, one-sided", content=attempt(claim)))
     return cells
+
+
+def _discordant(counts: PairedCounts) -> Plain:
+    value = counts.only_first + counts.only_second
+    return Plain(name="discordant", value=value, n=counts.n, unit=counts.unit)
+
+
+def _mcnemar(counts: PairedCounts, kind: Literal["exact", "mid-p"]) -> TestResult:
+    """The test with its number of discordant patients left to the column beside it."""
+    return replace(mcnemar(counts, kind), method=f"McNemar, {kind}; statistic: right by the first alone")
 
 
 def _pairs(grid: Grid, prepared: Prepared) -> Table:

@@ -144,13 +144,14 @@ def _endpoint_table(prepared: Prepared, endpoint: Endpoint) -> Table:
     )
 
 
-def claim_words(claim: NonInferiority) -> str:
-    """The outcome of a non-inferiority test in a sentence."""
+def claim_words(claim: NonInferiority, against: str | None = None) -> str:
+    """The outcome of a non-inferiority test in a sentence; `against` is what to call the second."""
     low = f"the interval's lower end is {claim.difference.low:.3f}, the margin -{claim.margin:g}"
+    second = against or claim.second
     if claim.superior:
-        return f"{claim.first} is not inferior to {claim.second}, and superior ({low})."
+        return f"{claim.first} is not inferior to {second}, and superior ({low})."
     verdict = "is not inferior to" if claim.shown else "is not shown to be non-inferior to"
-    return f"{claim.first} {verdict} {claim.second} ({low})."
+    return f"{claim.first} {verdict} {second} ({low})."
 
 
 def _means(prepared: Prepared) -> Table:

@@ -132,6 +132,7 @@ def write_pdf(path: Path, report: Report) -> None:
     pictures = [picture for section in report.sections for picture in section.pictures]
     total = len(pages) + len(pictures)
     with (
+        _quiet_fonts(),
         mpl.rc_context(_FONTS),
         PdfPages(path, metadata={"Title": report.title, "Creator": "LiverAI", "CreationDate": None}) as file,
     ):

@@ -92,7 +92,7 @@ def _paired(grid: Grid, pair: tuple[str, str], level: float) -> Table:
         title=f"AUC of each reader, {pair[0]} minus {pair[1]}: {grid.target.positive} or not",
         rows_are="reader",
         cells=tuple(cells),
-        notes=("One reader at a time, these cases as a sample; the comparison over readers is in the next section.",),
+        notes=("One reader at a time, these cases as a sample; the comparison over readers is in section 2.",),
     )
 
 
