@@ -10,9 +10,8 @@ log = logging.getLogger("LiverAI")
 
 def wanted():
     """The application's language such as "de", "" for English or when its translation is off."""
-    settings = slicer.app.settings()
-    on = str(settings.value("Internationalization/Enabled")).lower() in ("true", "1")
-    return str(settings.value("language") or "")[:2].lower() if on else ""
+    on = str(slicer.util.settingsValue("Internationalization/Enabled", False)).lower() in ("true", "1")
+    return str(slicer.util.settingsValue("language", "") or "")[:2].lower() if on else ""
 
 
 def install(folder):

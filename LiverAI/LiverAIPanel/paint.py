@@ -97,7 +97,7 @@ class Strip(qt.QWidget):
     def keyPressEvent(self, event):
         step = {int(qt.Qt.Key_Left): -1, int(qt.Qt.Key_Right): 1}.get(int(event.key()))
         if step is None or not self.levels or self._level is None:
-            qt.QWidget.keyPressEvent(self, event)
+            event.ignore()
             return
         here = min(range(len(self.levels)), key=lambda index: abs(self.levels[index] - self._level))
         self._on_click(self.levels[min(max(here + step, 0), len(self.levels) - 1)])

@@ -1,6 +1,7 @@
 """The panel put together: the sections, what happens between them, and the scene's comings and goings."""
 
 import logging
+import traceback
 from pathlib import Path
 
 import ctk
@@ -160,6 +161,12 @@ class Panel:
             self.run.end(str(error))
             slicer.util.errorDisplay(str(error))
             return None
+        except Exception as error:  # Qt would only print it, and the user would see nothing happen
+            log.exception("Unexpected error.")
+            text = tr("Unexpected error ({kind}). The log has the details.").format(kind=type(error).__name__)
+            self.run.end(text, traceback.format_exc())
+            slicer.util.errorDisplay(text)
+            return None
 
     def restore(self):
         """Show what the scene holds: after it was closed, loaded, or when the panel is made."""
@@ -171,8 +178,13 @@ class Panel:
         self.run.device.value = parameters.device
         self.study.restore()
         self.clinical.restore()
-        self.guarded(self.session.restore)
-        self.show_run()
+        self.guarded(self._restore_run)
+
+    def _restore_run(self):
+        try:
+            self.session.restore()
+        finally:
+            self.show_run()
 
     def scene_closing(self):
         """The scene goes, and with it what is analysed."""
@@ -284,10 +296,9 @@ class Panel:
         else:
             self.parameters().run_folder = str(job.run_folder)
             warnings = "".join(f"\n{warning}" for warning in job.warnings)
-            self.guarded(self.session.restore)
             self.run.end(tr("Done.") + warnings)
             self.sections["findings"].collapsed = False
-            self.show_run()
+            self.guarded(self._restore_run)
         self.refresh_preflight()
 
     # --- reading

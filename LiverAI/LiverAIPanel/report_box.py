@@ -5,7 +5,6 @@ from datetime import datetime
 from pathlib import Path
 
 import qt
-import slicer
 
 from LiverAILib.errors import OutputError
 from LiverAIPanel.choice import button, label, row
@@ -47,7 +46,7 @@ class ReportBox:
         from LiverAILib.export.report import report_text
 
         shown, opinions, _ = self._content()
-        slicer.app.clipboard().setText(report_text(shown.findings, opinions))
+        qt.QApplication.clipboard().setText(report_text(shown.findings, opinions))
         self.note.text = tr("The report is on the clipboard.")
 
     def write(self, kind):

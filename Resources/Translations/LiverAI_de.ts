@@ -484,6 +484,10 @@
         <translation>Fertig.</translation>
     </message>
     <message>
+        <source>Unexpected error ({kind}). The log has the details.</source>
+        <translation>Unerwarteter Fehler ({kind}). Das Protokoll hat die Einzelheiten.</translation>
+    </message>
+    <message>
         <source>The study needs at least {needed:.1f} GB of memory and {free:.1f} GB are free.</source>
         <translation>Die Studie braucht mindestens {needed:.1f} GB Speicher, {free:.1f} GB sind frei.</translation>
     </message>

@@ -7,7 +7,7 @@ from typing import Any
 
 import slicer
 import vtk
-from PySide6 import QtCore, QtGui, QtWidgets
+from PySide6 import QtCore, QtWidgets
 
 
 class IOManager:
@@ -125,16 +125,8 @@ class Application(QtCore.QObject):
     def processEvents(self) -> None:
         QtWidgets.QApplication.processEvents()
 
-    def clipboard(self) -> Any:
-        return QtGui.QGuiApplication.clipboard()
-
-    def palette(self) -> Any:
-        return QtWidgets.QApplication.palette()
-
-    def settings(self) -> Any:
-        return self
-
     def value(self, key: str, default: Any = None) -> Any:
+        """slicer.util.settingsValue."""
         return {"language": self.language, "Internationalization/Enabled": bool(self.language)}.get(key, default)
 
     def installTranslator(self, translator: Any) -> bool:

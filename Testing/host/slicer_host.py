@@ -120,6 +120,7 @@ def start_host(home: Path, *, window: bool = False) -> HeadlessScene:
     slicer.qMRMLNodeComboBox = NodeComboBox
     main = QtWidgets.QMainWindow() if window else None
     slicer.util.mainWindow = lambda: main
+    slicer.util.settingsValue = slicer.app.value
     slicer.util.selectModule = slicer.app.modules_selected.append
     python = home / "bin" / "PythonSlicer"
     python.parent.mkdir(parents=True, exist_ok=True)

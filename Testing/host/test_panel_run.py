@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import slicer
-from conftest_host import analysed, children, choose, finished, load_module, needs_posix, set_child
+from conftest_host import ROOT, TOY_COMMAND, analysed, children, choose, finished, load_module, needs_posix, set_child
 from slicer_host import wait_until
 
 from LiverAILib.errors import LiverAIError
@@ -314,3 +315,18 @@ def test_the_logic_works_alone_and_without_a_window(module: Any, errors: list, t
     empty = slicer.util.addVolumeFromArray(np.zeros((9, 9, 9)))
     with pytest.raises(LiverAIError, match="same value"):
         logic.analyze({"portal_venous": empty}, wait=True, results=tmp_path)
+
+
+def test_the_documented_snippet_runs(module: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from conftest_host import load_toy
+
+    page = (ROOT / "Docs" / "slicer-api.md").read_text(encoding="utf-8")
+    snippet = page.split("```python\n")[1].split("```")[0]
+    sys.modules["LiverAI"] = module
+    load_toy(Phase.PORTAL_VENOUS)
+    real = module.LiverAILogic.arguments
+    module.LiverAILogic.arguments = lambda self, *given: [TOY_COMMAND, "--real-import", *real(self, *given)[2:]]
+    slicer.util.getNode = slicer.mrmlScene.GetFirstNodeByName
+    exec(snippet, {"folder": tmp_path / "results"})
+    del sys.modules["LiverAI"]
+    assert "Lesion 1" in capsys.readouterr().out
