@@ -26,6 +26,7 @@ RECIPE_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "seed": (),
     "side": ("nodulenet", "hccnet"),
     "cosine": ("classifier",),
+    "small_share": ("classifier",),
 }
 
 
@@ -73,6 +74,9 @@ def add_parser(subparsers: Any, name: str = "train", **options: Any) -> argparse
     budget.add_argument("--side", type=int, help="NoduleNet, HCCNet: learn from slices made this small, in pixels")
     budget.add_argument(
         "--cosine", action="store_true", default=None, help="classifier: the rate falls along a cosine, for short runs"
+    )
+    budget.add_argument(
+        "--small-share", type=float, metavar="P", help="classifier: share of steps learnt from smaller crops"
     )
     budget.add_argument("--seed", type=int)
     description = parser.add_argument_group("for the model package")

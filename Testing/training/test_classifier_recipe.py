@@ -14,7 +14,7 @@ from LiverAILib.networks.densenet3d import DenseNet3dPreset
 from LiverAILib.networks.lesion_classifier import CLASSES, ClassifierPreset, LesionClassifier
 from LiverAILib.phantom import EVALUATION_SEEDS, Phantom, PhantomOptions, generate
 from LiverAILib.study import Phase
-from LiverAILib.training.classifier import ClassifierRecipe, ClassifierTraining, vary
+from LiverAILib.training.classifier import ClassifierRecipe, ClassifierTraining, shrunk, vary
 from LiverAILib.training.lesion_samples import LesionSamples, exam_lesions
 
 TINY = ClassifierPreset(
@@ -126,3 +126,11 @@ def test_the_phases_of_a_lesion_are_flipped_together() -> None:
             assert torch.equal(lesion[0], lesion[2])
             seen.add(float(lesion[0, 0, 0, 0, 0]))
     assert len(seen) == 8
+
+
+def test_smaller_crops_show_the_same() -> None:
+    ramp = torch.linspace(-1, 1, 64).expand(2, 3, 1, 4, 64, 64)
+    small = shrunk(ramp, 16)
+    assert small.shape == (2, 3, 1, 4, 16, 16)
+    assert torch.allclose(small[1, 2, 0, 3, 5], torch.linspace(-1, 1, 16), atol=0.07)
+    assert torch.isfinite(training(small_share=1.0, small_side=32).loss(torch.Generator().manual_seed(0)))
