@@ -198,6 +198,7 @@ def _reason(reason: str) -> str:
 
 def _known(state: StudyState, reader: str | None, case: str | None) -> None:
     if reader not in state.readers:
-        raise StudyFileError(f'"{reader}" is no reader of this study. Readers: {", ".join(state.readers)}.')
+        what = f'"{reader}" is no reader of this study' if reader else "Name the reader"
+        raise StudyFileError(f"{what}. Readers: {', '.join(state.readers)}.")
     if case is not None and case not in state.cases:
         raise StudyFileError(f'"{case}" is no case of this study. Cases are called C001 and so on.')

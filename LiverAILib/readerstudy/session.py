@@ -1,8 +1,8 @@
 """A reader's session: the next case, its images, what happened, the answer; and nothing that a reader must not know.
 
 What a session can reach: the reader's own order of cases, the images of the open case, and in the assisted arm its run
-folder. Its connection to the study file can add entries but read no content (`store.reader_connection`). Cases have no
-id here, only a number in the reader's own order.
+folder. Its connection to the study file can add entries but read no content (see `connection.reader_connection`). To
+the reader a case is a number in the reader's own order.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from LiverAILib import __version__
 from LiverAILib.readerstudy.allocation import Slot
 from LiverAILib.readerstudy.answers import agreement, checked_answer
 from LiverAILib.readerstudy.case_files import CaseFiles, Grid
+from LiverAILib.readerstudy.connection import reader_connection
 from LiverAILib.readerstudy.errors import NotYetError, SessionError
 from LiverAILib.readerstudy.protocol import ArmSpec, Question
 from LiverAILib.readerstudy.schema import Kind
 from LiverAILib.readerstudy.state import ReaderState, replay
-from LiverAILib.readerstudy.store import Clock, StudyFile, SystemClock, append_entry, reader_connection
+from LiverAILib.readerstudy.store import Clock, StudyFile, SystemClock, append_entry
 from LiverAILib.readerstudy.timing import OF_THE_ENGINE, Event
 from LiverAILib.readerstudy.truth import AiOpinion
 from LiverAILib.study import Phase, Volume

@@ -13,22 +13,20 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from LiverAILib.errors import OutputError
-from LiverAILib.readerstudy.errors import NotYetError, SessionError, StudyFileBusyError, StudyFileError
+from LiverAILib.readerstudy.connection import BUSY_SECONDS, changed, check_header, connect, damaged, in_words
+from LiverAILib.readerstudy.errors import NotYetError, StudyFileError
 from LiverAILib.readerstudy.protocol import canonical_json
 from LiverAILib.readerstudy.schema import (
     APPLICATION_ID,
     COLUMNS,
     GENESIS,
     OBJECTS,
-    READABLE_IN_SESSION,
     SCHEMA_VERSION,
     Entry,
     Kind,
     chain_hash,
 )
 
-#: How long a program waits for another one that is writing.
-BUSY_SECONDS = 10.0
 #: Clocks of one workplace differ by less; a clock that is further back was set back.
 CLOCK_TOLERANCE = dt.timedelta(minutes=2)
 
@@ -79,10 +77,11 @@ class StudyFile:
             raise OutputError(f"{path} is there already and is not overwritten. Choose another name.") from None
         except OSError as error:
             raise OutputError(f"{path} can't be written ({error.strerror}). Choose another folder.") from error
-        with _in_words(path):
-            connection = _connect(path, BUSY_SECONDS)
+        with in_words(path):
+            with contextlib.closing(sqlite3.connect(path)) as plain:  # into the file's header, before any log is used
+                plain.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection = connect(path, BUSY_SECONDS)
             connection.execute("BEGIN IMMEDIATE")
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             for sql in OBJECTS.values():
                 connection.execute(sql)
@@ -105,13 +104,10 @@ class StudyFile:
         path = path.absolute()
         if not path.is_file():
             raise StudyFileError(f"{path} is not there. `liverai study create` makes a study file.")
-        with _in_words(path):
-            connection = _connect(path, busy_seconds)
-            application = connection.execute("PRAGMA application_id").fetchone()[0]
+        check_header(path)
+        with in_words(path):
+            connection = connect(path, busy_seconds)
             version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if application != APPLICATION_ID:
-            connection.close()
-            raise StudyFileError(f"{path.name} is not a study file of LiverAI. Choose the one that was created.")
         if version > SCHEMA_VERSION:
             connection.close()
             raise StudyFileError(f"{path.name} was made by a newer LiverAI (schema {version}). Update LiverAI.")
@@ -129,7 +125,7 @@ class StudyFile:
 
     def entries(self) -> Iterator[Entry]:
         """All entries in order, as one consistent view."""
-        with _in_words(self.path):
+        with in_words(self.path):
             rows = self._connection.execute(_SELECT)
             for row in rows:
                 yield _entry(self.path, row)
@@ -144,14 +140,14 @@ class StudyFile:
 
         What is appended in the block is stored at its end, or not at all.
         """
-        with _in_words(self.path):
+        with in_words(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
         except BaseException:
             self._connection.execute("ROLLBACK")
             raise
-        with _in_words(self.path):
+        with in_words(self.path):
             self._connection.execute("COMMIT")
 
     def verify(self) -> list[Entry]:
@@ -159,23 +155,23 @@ class StudyFile:
 
         Raises StudyFileError that names the first entry, or the part of the file, that is not as it was written.
         """
-        with _in_words(self.path):
+        with in_words(self.path):
             problem = self._connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
             if problem != "ok":
-                raise _damaged(self.path, f"SQLite finds: {str(problem)[:200]}")
+                raise damaged(self.path, f"SQLite finds: {str(problem)[:200]}")
             found = dict(self._connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
         for name, sql in OBJECTS.items():
             if found.pop(name, None) != sql:
-                raise _changed(self.path, f'its safeguard "{name}" was removed or changed')
+                raise changed(self.path, f'its safeguard "{name}" was removed or changed')
         if found:
-            raise _changed(self.path, f'it holds "{min(found)}", which no study file has')
+            raise changed(self.path, f'it holds "{min(found)}", which no study file has')
         entries: list[Entry] = []
         last = GENESIS
         for number, entry in enumerate(self.entries(), start=1):
             if entry.number != number:
-                raise _changed(self.path, f"entry {number} was removed")
+                raise changed(self.path, f"entry {number} was removed")
             if entry.previous != last:
-                raise _changed(self.path, f"{entry.words} does not follow the one before it")
+                raise changed(self.path, f"{entry.words} does not follow the one before it")
             last = entry.hash
             entries.append(entry)
         if not entries:
@@ -183,24 +179,6 @@ class StudyFile:
                 f"{self.path.name} is empty: its making was cut off. Delete it and its truth file, and create it again."
             )
         return entries
-
-
-def reader_connection(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
-    """A connection that can add entries but read no content: SQLite itself refuses (authorizer)."""
-    with _in_words(path):
-        connection = _connect(path, busy_seconds)
-        connection.set_authorizer(_authorize_reader)
-    return connection
-
-
-def _authorize_reader(action: int, one: str | None, two: str | None, _db: str | None, _inner: str | None) -> int:
-    if action == sqlite3.SQLITE_READ:
-        allowed = one == "entry" and (two in READABLE_IN_SESSION or two == "previous" or not two)
-        return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
-    if action == sqlite3.SQLITE_INSERT:
-        return sqlite3.SQLITE_OK if one == "entry" else sqlite3.SQLITE_DENY
-    allowed_actions = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_TRANSACTION, sqlite3.SQLITE_FUNCTION)
-    return sqlite3.SQLITE_OK if action in allowed_actions else sqlite3.SQLITE_DENY
 
 
 def append_entry(
@@ -227,7 +205,7 @@ def append_entry(
     """
     text = canonical_json(dict(content))
     nested = connection.in_transaction  # within `StudyFile.alone`
-    with _in_words(path):
+    with in_words(path):
         if not nested:
             connection.execute("BEGIN IMMEDIATE")
         try:
@@ -264,26 +242,6 @@ def check_clock(now: dt.datetime, last: dt.datetime) -> None:
         )
 
 
-def _connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=True)
-    try:
-        connection.execute("PRAGMA trusted_schema = OFF")
-        connection.execute("PRAGMA cell_size_check = ON")
-        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA fullfsync = ON")  # macOS: through the disk's own cache
-    except BaseException:
-        connection.close()
-        raise
-    if mode != "wal":
-        connection.close()
-        raise StudyFileError(
-            f"{path.name} lies on a disk that does not allow safe writing (no write-ahead log; a network disk?). "
-            "Put it on a disk of this computer."
-        )
-    return connection
-
-
 def _entry(path: Path, row: tuple[Any, ...]) -> Entry:
     *values, previous, stored = row
     named = dict(zip(COLUMNS, values, strict=True))
@@ -294,48 +252,7 @@ def _entry(path: Path, row: tuple[Any, ...]) -> Entry:
             hash=stored,
         )
     except (ValueError, TypeError) as error:
-        raise _changed(path, f"entry {named['number']} can't be read") from error
+        raise changed(path, f"entry {named['number']} can't be read") from error
     if chain_hash(previous, tuple(values)) != stored:
-        raise _changed(path, f"{entry.words} is not as it was written")
+        raise changed(path, f"{entry.words} is not as it was written")
     return entry
-
-
-@contextlib.contextmanager
-def _in_words(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into sentences."""
-    try:
-        yield
-    except sqlite3.IntegrityError as error:
-        text = str(error)
-        if "session ended" in text:
-            raise SessionError("This session has ended: the same code logged in elsewhere. Log in again.") from error
-        if "answered already" in text or "entry.reader" in text:
-            raise SessionError("This case was answered already; an answer is final.") from error
-        raise StudyFileError(f"{path.name}: the entry is not allowed: {text}.") from error
-    except sqlite3.OperationalError as error:
-        text = str(error)
-        if "locked" in text or "busy" in text:
-            raise StudyFileBusyError(
-                f"{path.name} is being written by another program for too long. Close the other one, then try again; "
-                "nothing was lost."
-            ) from error
-        if "full" in text:
-            raise OutputError(f"The disk is full: {path.name} was not written. Free some space.") from error
-        if "readonly" in text or "unable to open" in text:
-            raise OutputError(
-                f"{path.name} can't be written. Check the permissions of the file and of its folder."
-            ) from error
-        raise _damaged(path, f"SQLite finds: {text[:200]}") from error
-    except sqlite3.DatabaseError as error:
-        raise _damaged(path, f"SQLite finds: {str(error)[:200]}") from error
-
-
-def _damaged(path: Path, what: str) -> StudyFileError:
-    return StudyFileError(f"{path.name} is damaged ({what}). Work on with your last copy of it, and keep this one.")
-
-
-def _changed(path: Path, what: str) -> StudyFileError:
-    return StudyFileError(
-        f"{path.name} was changed by another hand or is damaged: {what}. Work on with your last good copy, "
-        "and keep this one."
-    )

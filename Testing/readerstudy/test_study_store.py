@@ -13,9 +13,10 @@ import pytest
 from study_builder import FakeClock
 
 from LiverAILib.errors import OutputError
+from LiverAILib.readerstudy.connection import reader_connection
 from LiverAILib.readerstudy.errors import NotYetError, SessionError, StudyFileBusyError, StudyFileError
 from LiverAILib.readerstudy.schema import GENESIS, Kind, chain_hash
-from LiverAILib.readerstudy.store import StudyFile, SystemClock, append_entry, reader_connection
+from LiverAILib.readerstudy.store import StudyFile, SystemClock, append_entry
 
 
 @pytest.fixture
@@ -136,7 +137,7 @@ def another_database(path: Path) -> None:
     [
         (damage_in_the_middle, "is damaged|was changed by another hand or is damaged"),
         (cut_short, "is damaged"),
-        (another_file, "is damaged"),
+        (another_file, "is not a study file of LiverAI, or it is damaged"),
         (another_database, "is not a study file"),
         (lambda path: path.unlink(), "is not there"),
     ],
@@ -164,6 +165,15 @@ def test_no_flipped_byte_changes_what_is_read(path: Path) -> None:
         except StudyFileError:
             refused += 1
     assert refused > 40
+
+
+def test_a_file_of_another_program_is_left_as_it_is(path: Path) -> None:
+    another_database(path)
+    before = path.read_bytes()
+    with pytest.raises(StudyFileError, match="is not a study file"):
+        StudyFile.open(path)
+    assert path.read_bytes() == before
+    assert sorted(file.name for file in path.parent.iterdir()) == ["study.sqlite"]
 
 
 def test_a_newer_file_is_not_touched(path: Path) -> None:
