@@ -359,3 +359,12 @@ def test_pages_of_the_pdf_hold_everything_and_no_line_is_too_long(report: Report
     text = "\n".join(line for page in pages for line in page)
     for section in report.sections:
         assert section.title.upper() in text
+
+
+def test_pooled_shares_say_that_they_are_too_narrow(report: Report) -> None:
+    pooled = cell(report, "types", "all readers, assisted", "accuracy, all types")
+    alone = cell(report, "types", "AI alone", "accuracy, all types")
+    assert isinstance(pooled, Estimate)
+    assert isinstance(alone, Estimate)
+    assert "too narrow" in pooled.method
+    assert "too narrow" not in alone.method

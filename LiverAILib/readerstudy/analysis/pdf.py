@@ -12,7 +12,7 @@ from LiverAILib.readerstudy.analysis.tables import Cell, Refusal, Report, Sectio
 
 PAGE_INCHES = (11.69, 8.27)
 #: Characters in a line and lines on a page at the size of the text.
-WIDTH, HEIGHT = 168, 68
+WIDTH, HEIGHT = 168, 76
 _TEXT_SIZE = 7.4
 _LEFT, _TOP = 0.045, 0.955
 _GAP = 2
@@ -63,9 +63,11 @@ def _blocks(table: Table) -> Iterator[list[str]]:
         chosen = columns[start : start + at_once]
         yield ["", *_rows(table.rows_are, [textwrap.wrap(name, _CELL) for name in chosen], first), "-" * WIDTH]
         for row in table.rows:
-            yield _rows(row, [_cell_lines(by_place.get((row, name)), _CELL, letters) for name in chosen], first)
+            cells = [by_place.get((row, name)) for name in chosen]
+            if any(cells):
+                yield [*_rows(row, [_cell_lines(cell, _CELL, letters) for cell in cells], first), ""]
     notes = [f"[{letters[method]}] {method}" if letters else method for method in known]
-    yield ["", *(line for note in (*notes, *table.notes) for line in _wrapped(note, indent="  "))]
+    yield [*(line for note in (*notes, *table.notes) for line in _wrapped(note, indent="  "))]
 
 
 def _rows(name: str, cells: Sequence[list[str]], first: int) -> list[str]:
@@ -139,7 +141,7 @@ def write_pdf(path: Path, report: Report) -> None:
         for number, page in enumerate(pages, 1):
             sheet = Figure(figsize=PAGE_INCHES)
             sheet.text(
-                _LEFT, _TOP, _latin("\n".join(page)), family="Courier", size=_TEXT_SIZE, va="top", linespacing=1.1
+                _LEFT, _TOP, _latin("\n".join(page)), family="Courier", size=_TEXT_SIZE, va="top", linespacing=1.2
             )
             sheet.text(_LEFT, 0.02, f"Research use only. Not for diagnosis.   {number} / {total}", size=6.5)
             file.savefig(sheet)

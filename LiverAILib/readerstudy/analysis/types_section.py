@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -15,7 +15,7 @@ from LiverAILib.readerstudy.analysis.select import AI
 from LiverAILib.readerstudy.analysis.study_section import pair_of
 from LiverAILib.readerstudy.analysis.tables import Cell, Content, Picture, Plain, Section, Table, attempt
 from LiverAILib.readerstudy.dataset import Case, Opinion, Verdict
-from LiverAILib.readerstudy.statistics.estimate import StatisticsError
+from LiverAILib.readerstudy.statistics.estimate import Estimate, StatisticsError
 from LiverAILib.readerstudy.statistics.multiclass import (
     ConfusionMatrix,
     confusion_matrix,
@@ -105,6 +105,18 @@ def types_section(prepared: Prepared) -> Section:
     )
 
 
+def _honest(compute: Callable[[], Estimate], unit: str) -> Callable[[], Content]:
+    """The share with a method that says so where readers are pooled."""
+    if unit == "patients":
+        return compute
+
+    def pooled() -> Content:
+        found = compute()
+        return replace(found, method=f"{found.method}, {unit} as if independent (too narrow)")
+
+    return pooled
+
+
 def _row(name: str) -> str:
     return name if name == AI else f"all readers, {name}"
 
@@ -112,10 +124,18 @@ def _row(name: str) -> str:
 def _by_class(matrices: dict[str, ConfusionMatrix]) -> Table:
     cells = []
     for name, matrix in matrices.items():
-        cells.append(Cell(row=_row(name), column="accuracy, all types", content=attempt(matrix.accuracy)))
+        cells.append(
+            Cell(row=_row(name), column="accuracy, all types", content=attempt(_honest(matrix.accuracy, matrix.unit)))
+        )
         for kind in CLASSES:
-            cells.append(Cell(row=_row(name), column=f"recall ({kind})", content=attempt(partial(matrix.recall, kind))))
-            precision = attempt(partial(matrix.precision, kind))
+            cells.append(
+                Cell(
+                    row=_row(name),
+                    column=f"recall ({kind})",
+                    content=attempt(_honest(partial(matrix.recall, kind), matrix.unit)),
+                )
+            )
+            precision = attempt(_honest(partial(matrix.precision, kind), matrix.unit))
             cells.append(Cell(row=_row(name), column=f"precision ({kind})", content=precision))
     return Table(key="types", title="Recall and precision of each type", rows_are="who, arm", cells=tuple(cells))
 
