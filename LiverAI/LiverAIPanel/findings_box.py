@@ -8,6 +8,7 @@ from LiverAIPanel.choice import button, label, row
 from LiverAIPanel.paint import HCC, NODULE, Bars, Strip
 from LiverAIPanel.words import phase_short, phase_title, tr, type_title
 
+ROW = 22
 CALLS = {"open": "", "confirmed": "✓", "rejected": "✗"}
 
 
@@ -28,7 +29,6 @@ class FindingsBox:
         self.table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
         self.table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
         self.table.setSelectionMode(qt.QAbstractItemView.SingleSelection)
-        self.table.setMinimumHeight(130)
         self.table.setMinimumWidth(60)
         self.table.setToolTip(
             tr(
@@ -37,6 +37,7 @@ class FindingsBox:
             )
         )
         self.table.verticalHeader().setVisible(False)
+        self.table.verticalHeader().setDefaultSectionSize(ROW)
         self.table.itemSelectionChanged.connect(self._selected)
         self.previousButton = button("◀ " + tr("Lesion"), lambda: on_step(-1), tr("Previous lesion (key P)"))
         self.nextButton = button(tr("Lesion") + " ▶", lambda: on_step(1), tr("Next lesion (key N)"))
@@ -81,6 +82,7 @@ class FindingsBox:
             for column, value in enumerate(cells(one, phases)):
                 self.table.setItem(number, column, self._item(value, one, column))
         self.table.resizeColumnsToContents()
+        self.table.setMinimumHeight(ROW * (min(max(len(lesions), 2), 8) + 2))
         self.table.setSortingEnabled(True)
         self.table.blockSignals(False)
         self._quiet = False
@@ -133,9 +135,9 @@ class FindingsBox:
             self.bars.show_rows([])
             return
         lesion = one.lesion
-        parts = [f"{one.name}: {type_title(one.type)}"]
+        parts = [f"{one.name}: {type_title(one.type)}."]
         if one.opinion.type is not None and one.program_type is not None:
-            parts.append(tr("(the program says {type})").format(type=type_title(one.program_type)))
+            parts.append(tr("(The program says {type}.)").format(type=type_title(one.program_type)))
         if phase is not None:
             parts.append(tr("Shown: {phase} phase.").format(phase=phase_title(phase).lower()))
         if lesion.approximate_in:

@@ -56,6 +56,7 @@ class RunBox:
         self._timer.setInterval(TICK_MS)
         self._timer.timeout.connect(self._tick)
         self.show_details("")
+        self._say("")
 
     def close(self):
         self._timer.stop()
@@ -98,7 +99,7 @@ class RunBox:
         """The child has ended."""
         self._timer.stop()
         self._remaining = None
-        self.status.text = text
+        self._say(text)
         self.show_details(details)
 
     def show_details(self, details):
@@ -116,4 +117,8 @@ class RunBox:
         left = self._remaining.remaining
         if left is not None:
             times += ", " + tr("about {time} left").format(time=duration(left))
-        self.status.text = f"{self._message}\n{times}"
+        self._say(f"{self._message}\n{times}")
+
+    def _say(self, text):
+        self.status.text = text
+        self.status.setVisible(bool(text))

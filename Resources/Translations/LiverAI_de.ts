@@ -172,8 +172,8 @@
         <translation>unter der Schwelle</translation>
     </message>
     <message>
-        <source>(the program says {type})</source>
-        <translation>(das Programm sagt {type})</translation>
+        <source>(The program says {type}.)</source>
+        <translation>(Das Programm sagt {type}.)</translation>
     </message>
     <message>
         <source>Shown: {phase} phase.</source>

@@ -20,7 +20,7 @@ import numpy as np
 import slicer
 from conftest_host import load_module
 from PIL import Image, ImageDraw
-from PySide6 import QtGui, QtWidgets
+from PySide6 import QtCore, QtGui, QtWidgets
 from scipy import ndimage
 from slicer_host import start_host, wait_until
 
@@ -157,8 +157,12 @@ class Stage:
         self.widget.setup()
         self.panel = self.widget.panel
         self.panel.output.currentPath = str(folder / "results")
-        self.widget.parent.resize(WIDTH, HEIGHT)
-        self.widget.parent.show()
+        self.window = QtWidgets.QScrollArea()  # as in Slicer, the panel scrolls in its dock
+        self.window.setWidget(self.widget.parent)
+        self.window.setWidgetResizable(True)
+        self.window.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.window.resize(WIDTH, HEIGHT)
+        self.window.show()
 
     def load(self, exam: Phantom) -> dict[Phase, Any]:
         nodes = {
@@ -171,10 +175,7 @@ class Stage:
     def picture(self, path: Path) -> Path:
         """The panel at the left, four slice views at the right."""
         wait_until(lambda: False, 0.3)
-        self.widget.parent.adjustSize()
-        self.widget.parent.resize(WIDTH, HEIGHT)
-        wait_until(lambda: False, 0.2)
-        grab = self.widget.parent.grab()
+        grab = self.window.grab()
         with tempfile.TemporaryDirectory() as folder:
             grab.save(f"{folder}/panel.png")
             panel = Image.open(f"{folder}/panel.png").convert("RGB")
@@ -187,7 +188,7 @@ class Stage:
         draw.line([(panel.width + 1, 0), (panel.width + 1, HEIGHT)], (90, 90, 90), 2)
         path.parent.mkdir(parents=True, exist_ok=True)
         small = whole.resize((whole.width * 3 // 4, whole.height * 3 // 4), Image.Resampling.LANCZOS)
-        small.convert("P", palette=Image.Palette.ADAPTIVE, colors=128).save(path, optimize=True)
+        small.save(path, quality=88, optimize=True)
         return path
 
     def _views(self) -> list[Any]:
@@ -221,40 +222,47 @@ class Stage:
         return [(bounds[2 * axis] + bounds[2 * axis + 1]) / 2 for axis in range(3)]
 
 
-def write_all(out: Path) -> list[Path]:
-    """before, running and after in light style; findings in light and dark."""
-    written = []
-    application = QtWidgets.QApplication.instance()
-    exam = phantom()
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
-        stage = Stage(Path(name) / "one")
-        stage.load(exam)
-        written.append(stage.picture(out / "panel-before.png"))
-        stage.panel.run.analyzeButton.click()
-        assert wait_until(lambda: stage.panel.run.progress.value > 250, 300)
-        written.append(stage.picture(out / "panel-running.png"))
-        assert wait_until(lambda: not stage.panel.running, 500)
-        stage.panel.step_lesion(1)
-        written.append(stage.picture(out / "panel-after.png"))
-        stage.widget.cleanup()
-        for style in ("light", "dark"):
-            stage = Stage(Path(name) / style)
-            application = QtWidgets.QApplication.instance()
-            application.setPalette(dark_palette() if style == "dark" else QtGui.QPalette())
-            nodes = stage.load(exam)
-            folder = made_up_run(Path(name) / style / "run", exam)
-            stage.panel.logic.show(folder, nodes)
-            stage.panel.restore()
-            stage.panel.sections["study"].collapsed = True
-            stage.panel.step_lesion(1)
-            for key in ("opinion", "overlay", "report") if style == "dark" else ("opinion",):
-                stage.panel.sections[key].collapsed = False
-            written.append(stage.picture(out / f"panel-findings-{style}.png"))
-            stage.widget.cleanup()
-        application.setPalette(QtGui.QPalette())
+def picture_a_run(out: Path, exam: Phantom, folder: Path) -> list[Path]:
+    """Before, while and after the real child analyses the phantom."""
+    stage = Stage(folder)
+    stage.load(exam)
+    written = [stage.picture(out / "panel-before.jpg")]
+    stage.panel.run.analyzeButton.click()
+    assert wait_until(lambda: stage.panel.run.progress.value > 250, 300)
+    written.append(stage.picture(out / "panel-running.jpg"))
+    assert wait_until(lambda: not stage.panel.running, 500)
+    stage.panel.step_lesion(1)
+    written.append(stage.picture(out / "panel-after.jpg"))
+    stage.widget.cleanup()
     return written
 
 
+def picture_findings(out: Path, exam: Phantom, folder: Path, style: str) -> Path:
+    """All that findings can hold, made up from the phantom's truth."""
+    stage = Stage(folder)
+    QtWidgets.QApplication.setPalette(dark_palette() if style == "dark" else QtGui.QPalette())
+    nodes = stage.load(exam)
+    stage.panel.logic.show(made_up_run(folder / "run", exam), nodes)
+    stage.panel.restore()
+    stage.panel.sections["study"].collapsed = True
+    stage.panel.step_lesion(1)
+    stage.panel.sections["opinion"].collapsed = style == "dark"
+    stage.panel.sections["overlay"].collapsed = style != "dark"
+    stage.panel.sections["report"].collapsed = style != "dark"
+    written = stage.picture(out / f"panel-findings-{style}.jpg")
+    stage.widget.cleanup()
+    QtWidgets.QApplication.setPalette(QtGui.QPalette())
+    return written
+
+
+def write_all(out: Path, *, run: bool = True) -> list[Path]:
+    """All pictures; `run`: also those of a real analysis, which takes minutes."""
+    exam = phantom()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        written = [picture_findings(out, exam, Path(name) / style, style) for style in ("light", "dark")]
+        return (picture_a_run(out, exam, Path(name) / "run") if run else []) + written
+
+
 if __name__ == "__main__":
-    for picture in write_all(Path(sys.argv[1])):
+    for picture in write_all(Path(sys.argv[1]), run="--no-run" not in sys.argv):
         print(picture, picture.stat().st_size // 1000, "kB")

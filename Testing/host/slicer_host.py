@@ -7,6 +7,7 @@ from Slicer, Slicer is right. One Qt application per process; properties are att
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import sys
@@ -80,6 +81,17 @@ class TorchUtilsLogic:
 
 #: Scenes and logics crash when they are collected in the wrong order, so every one is kept to the end of the process.
 _kept: list[Any] = []
+
+
+def _keep_none() -> None:
+    """PySide6 6.12 gives back a reference to None that it never took, with each call that returns nothing; before
+    Python 3.12 the process ends when there is none left. Enough of them for any test run.
+    """
+    if sys.version_info < (3, 12):
+        ctypes.c_ssize_t.from_address(id(None)).value += 10**12
+
+
+_keep_none()
 
 
 def _module(name: str, **content: Any) -> types.ModuleType:

@@ -137,7 +137,7 @@ def test_confirm_reject_retype_and_rename_stay_apart_from_the_programs_words(pan
     assert shown is not None
     assert shown.findings == rich.findings, "the program's words are untouched"
     assert "Segment VIII: FNH" in panel.findings.chosen.text
-    assert "the program says HCC" in panel.findings.chosen.text
+    assert "The program says HCC" in panel.findings.chosen.text
     assert panel.findings.selected() == "lesion_1"
     panel.opinion.confirmButton.click()
     panel.opinion.type.widget.setCurrentIndex(0)
