@@ -15,7 +15,6 @@ from LiverAILib.analysis.packages import find_packages, load_networks
 from LiverAILib.bundles import find_bundle
 from LiverAILib.cli import main
 from LiverAILib.errors import StudyError
-from LiverAILib.lesion_types import LesionType
 from LiverAILib.networks.lesion_classifier import CLASSES
 from LiverAILib.study import Phase
 from LiverAILib.training.cases import find_cases, split_cases
@@ -81,6 +80,16 @@ def test_classifier_is_trained_and_packed(data: Path, pool: Path, tmp_path: Path
     assert {row["what"] for row in bundle.metadata.results} >= {"seven-class accuracy", "macro AUC, one against rest"}
 
 
+def test_detector_is_trained_and_packed(data: Path, tmp_path: Path) -> None:
+    made = ("--exams", "1", "--validation-exams", "1", "--steps", "1", "--batch", "1", "-o", str(tmp_path), *TEXTS)
+    assert train("detector", data, tmp_path / "pool", tmp_path / "work", *made) == 0
+    bundle = find_bundle("lesiondetector", tmp_path)
+    assert bundle.metadata.network == "LesionDetector"
+    exams = (bundle.metadata.model_extra or {})["training"]["exams"]
+    assert exams["train"] == {"exam": 1, "phantom": 0, "real": 0}
+    assert load_networks(find_packages(tmp_path), torch.device("cpu")).detector is not None
+
+
 def test_a_pool_goes_on_where_it_was_stopped_and_keeps_sides_apart(data: Path, tmp_path: Path) -> None:
     split = split_cases(find_cases(data), test=1, validation=1)
     counts = {"exams": 2, "phantoms": 0, "validation_exams": 1}
@@ -135,7 +144,3 @@ def test_labels_that_are_none_are_refused(tmp_path: Path) -> None:
     (tmp_path / "cases.json").write_text('[{"name": "a"}]')
     with pytest.raises(StudyError, match=r"cases\.json"):
         find_cases(tmp_path)
-
-
-def test_every_type_is_known_to_the_labels() -> None:
-    assert set(CLASSES) == set(LesionType)
