@@ -73,8 +73,8 @@ def _attempt(moments: Sequence[Moment]) -> tuple[float, float, float]:
         if moment.event is Event.IDLE and isinstance(moment.detail, int | float)
     ]
     whole = end - seen
-    wall = whole - _covered(loading, seen, end)
-    active = whole - _covered([*loading, *away, *idle], seen, end)
+    wall = max(whole - _covered(loading, seen, end), 0.0)  # rounding must not make it negative
+    active = min(max(whole - _covered([*loading, *away, *idle], seen, end), 0.0), wall)
     return wall, active, _covered(loading, 0.0, end)
 
 
