@@ -248,7 +248,7 @@ def _show(found: Any, what: str) -> None:
 
     _say(f"{what} at two-sided alpha {found.alpha:g}. {found.formula}.")
     for name, share in found.rejected.items():
-        unused = "" if name in (sim.PRIMARY, sim.PRIMARY_ACCURACY) else "  (not used: see Docs)"
+        unused = "" if name in (sim.PRIMARY, sim.PRIMARY_ACCURACY) else "  (not used: too narrow)"
         _say(f"  {share.value:6.1%} ({share.low:.1%} to {share.high:.1%})  {name}{unused}")
     if found.refused:
         _say(f"  {found.refused} tests were refused and count as not rejecting.")

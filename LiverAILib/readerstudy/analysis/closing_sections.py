@@ -50,7 +50,7 @@ def multiplicity_section(prepared: Prepared) -> Section:
             degrees_of_freedom=test.degrees_of_freedom,
         )
         cells.append(Cell(row=name, column="p, Holm-adjusted", content=corrected))
-    of = "all comparisons of arms but the primary one" if is_primary(prepared.data.protocol) else "all of them"
+    of = "all comparisons of the arms" + (" but the primary one" if is_primary(prepared.data.protocol) else "")
     return Section(
         title="Multiplicity",
         text=(

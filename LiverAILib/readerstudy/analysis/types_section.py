@@ -81,7 +81,7 @@ def types_section(prepared: Prepared) -> Section:
         matrices[arm] = confusion_matrix(answers.truth * len(readers), pooled, classes=CLASSES, unit="reader-cases")
     if any(name is not None for name in answers.ai):
         matrices[AI] = confusion_matrix(answers.truth, answers.ai, classes=CLASSES)
-    tables = [_by_class(matrices), *(_counts(arm, matrix) for arm, matrix in matrices.items())]
+    tables = [_accuracy(matrices), _by_class(matrices), *(_counts(arm, matrix) for arm, matrix in matrices.items())]
     tables += [_change(answers, prepared), _aucs(prepared)]
     return Section(
         title=title,
@@ -121,23 +121,23 @@ def _row(name: str) -> str:
     return name if name == AI else f"all readers, {name}"
 
 
+def _accuracy(matrices: dict[str, ConfusionMatrix]) -> Table:
+    cells = [
+        Cell(row=_row(name), column="accuracy, all types", content=attempt(_honest(matrix.accuracy, matrix.unit)))
+        for name, matrix in matrices.items()
+    ]
+    return Table(key="types_accuracy", title="Accuracy over all types", rows_are="who, arm", cells=tuple(cells))
+
+
 def _by_class(matrices: dict[str, ConfusionMatrix]) -> Table:
     cells = []
-    for name, matrix in matrices.items():
-        cells.append(
-            Cell(row=_row(name), column="accuracy, all types", content=attempt(_honest(matrix.accuracy, matrix.unit)))
-        )
-        for kind in CLASSES:
-            cells.append(
-                Cell(
-                    row=_row(name),
-                    column=f"recall ({kind})",
-                    content=attempt(_honest(partial(matrix.recall, kind), matrix.unit)),
-                )
-            )
-            precision = attempt(_honest(partial(matrix.precision, kind), matrix.unit))
-            cells.append(Cell(row=_row(name), column=f"precision ({kind})", content=precision))
-    return Table(key="types", title="Recall and precision of each type", rows_are="who, arm", cells=tuple(cells))
+    for kind in CLASSES:
+        for name, matrix in matrices.items():
+            row = f"{kind}: {_row(name)}"
+            recall, precision = (partial(each, kind) for each in (matrix.recall, matrix.precision))
+            cells.append(Cell(row=row, column="recall", content=attempt(_honest(recall, matrix.unit))))
+            cells.append(Cell(row=row, column="precision", content=attempt(_honest(precision, matrix.unit))))
+    return Table(key="types", title="Recall and precision of each type", rows_are="type: who, arm", cells=tuple(cells))
 
 
 def _counts(name: str, matrix: ConfusionMatrix) -> Table:
