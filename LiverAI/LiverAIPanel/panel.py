@@ -134,10 +134,13 @@ class Panel:
     def enter(self):
         self.keys.enable(True)
         self.refresh_preflight()
+        if self.session.shown is not None:
+            self.views.arrange(self.parameters().layout, self.session.shown.volumes, self.session.phase)
         self.guarded(self.measure_drawn)
 
     def exit(self):
         self.keys.enable(False)
+        self.views.restore()
 
     # --- state
 

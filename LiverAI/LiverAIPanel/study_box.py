@@ -24,6 +24,7 @@ class StudyBox:
         self._busy = busy
         self._candidates = {}  # by node id
         self._steps = []
+        self._last = {}  # node id by phase
         self._timer_on = False
         self._alive = True
         self._quiet = False
@@ -142,12 +143,17 @@ class StudyBox:
     def _choose(self, selector, node):
         self._quiet = True
         selector.setCurrentNode(node)
+        self._last = {phase: one.currentNode().GetID() for phase, one in self.selectors.items() if one.currentNode()}
         self._quiet = False
 
     def _user_chose(self, phase):
-        if self._quiet or not self._alive:
+        if self._quiet or not self._alive or slicer.mrmlScene.IsBatchProcessing():
             return
-        chosen = chosen_phases(self._parameters()) | {phase}
+        before, now = self._last.get(phase), self.selectors[phase].currentNode()
+        removed = now is None and before is not None and slicer.mrmlScene.GetNodeByID(before) is None
+        self._last[phase] = now.GetID() if now is not None else None
+        chosen = chosen_phases(self._parameters())
+        chosen = chosen - {phase} if removed else chosen | {phase}
         self._parameters().chosen = " ".join(sorted(one.value for one in chosen))
         self.keep()
         self.show()

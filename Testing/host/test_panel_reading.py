@@ -295,6 +295,16 @@ def test_phases_side_by_side_are_linked_and_share_one_window(panel: Any, rich: A
     assert slicer.app.layoutManager().layout == slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
 
 
+def test_leaving_the_module_brings_the_layout_back_and_coming_again_ours(panel: Any, rich: Any) -> None:
+    manager = slicer.app.layoutManager()
+    before = manager.layout
+    panel.overlay.layout.widget.setCurrentIndex(3)
+    panel.exit()
+    assert manager.layout == before
+    panel.enter()
+    assert manager.layout == 7304
+
+
 def test_surfaces_are_made_only_when_asked_for(panel: Any, rich: Any) -> None:
     shown = recall(slicer.mrmlScene)
     assert shown is not None

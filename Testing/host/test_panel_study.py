@@ -107,6 +107,22 @@ def test_a_removed_volume_leaves_its_phase(panel: Any) -> None:
     assert wait_until(lambda: Phase.ARTERIAL not in panel.study.volumes(), 5)
 
 
+def test_a_removed_volume_was_not_the_users_choice(panel: Any) -> None:
+    nodes = choose(panel, Phase.ARTERIAL, Phase.PORTAL_VENOUS)
+    slicer.mrmlScene.RemoveNode(nodes[Phase.ARTERIAL])
+    assert wait_until(lambda: Phase.ARTERIAL not in panel.study.volumes(), 5)
+    assert panel.parameters().chosen == ""
+    later = load_toy(Phase.ARTERIAL)
+    assert wait_until(lambda: panel.study.volumes().get(Phase.ARTERIAL) is later[Phase.ARTERIAL], 20)
+
+
+def test_the_next_scene_is_guessed_anew(panel: Any) -> None:
+    choose(panel, Phase.ARTERIAL)
+    slicer.mrmlScene.Clear()
+    assert panel.parameters().chosen == ""
+    choose(panel, Phase.ARTERIAL, Phase.PORTAL_VENOUS)
+
+
 def test_the_clinical_record_reaches_the_child(panel: Any) -> None:
     panel.clinical.age.text = "61"
     panel.clinical.choices["hepatitis"].widget.setCurrentIndex(1)
