@@ -60,6 +60,7 @@ def _add_analyze(subparsers: Any) -> None:
     parser.add_argument("--replicates", type=int, default=2000, metavar="N", help="of the bootstrap (default: 2000)")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
     parser.add_argument("--covariance", choices=("jackknife", "DeLong", "unbiased"), default="jackknife")
+    parser.add_argument("--interval", choices=("Clopper-Pearson", "Wilson"), default="Clopper-Pearson")
     parser.add_argument("--prevalence", type=float, nargs="+", metavar="P", help="of the predictive values (fractions)")
     parser.add_argument("--effect", type=float, default=0.05, help="difference that the power tables are for")
 
@@ -161,6 +162,7 @@ def run_analyze(args: argparse.Namespace) -> int:
         replicates=args.replicates,
         seed=args.seed,
         covariance=args.covariance,
+        interval=args.interval,
         effect=args.effect,
         **prevalences,
     )

@@ -370,3 +370,12 @@ def test_pooled_shares_say_that_they_are_too_narrow(report: Report) -> None:
     assert isinstance(alone, Estimate)
     assert "too narrow" in pooled.method
     assert "too narrow" not in alone.method
+
+
+def test_wilson_intervals_may_be_chosen(data: Dataset, report: Report) -> None:
+    place = ("readers_hcc", "R1, assisted", "accuracy")
+    exact, wilson = cell(report, *place), cell(make_report(data, replace(QUICK, interval="Wilson")), *place)
+    assert isinstance(exact, Estimate)
+    assert isinstance(wilson, Estimate)
+    assert (exact.method, wilson.method) == ("Clopper-Pearson", "Wilson")
+    assert exact.low < wilson.low < wilson.value == exact.value

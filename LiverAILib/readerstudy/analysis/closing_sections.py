@@ -166,9 +166,9 @@ def methods_section(prepared: Prepared) -> Section:
 
 _METHODS = (
     (
-        "Proportions: exact intervals (Clopper and Pearson 1934). F1: the exact interval of hit / (hit + missed + "
-        "false), transformed. Cohen's kappa: Fleiss, Cohen and Everitt 1969. Predictive values at other prevalences:"
-        " Mercaldo, Lau and Zhou 2007."
+        "Proportions: exact intervals (Clopper and Pearson 1934), or Wilson's where a table names them. F1: the "
+        "exact interval of hit / (hit + missed + false), transformed. Cohen's kappa: Fleiss, Cohen and Everitt 1969."
+        " Predictive values at other prevalences: Mercaldo, Lau and Zhou 2007."
     ),
     (
         "AUC: empirical, DeLong, DeLong and Clarke-Pearson 1988; where all cases are ranked right, Newcombe 2006. "

@@ -25,19 +25,20 @@ from LiverAILib.readerstudy.statistics.merits import (
     Readings,
     auc_merits,
     decision_merits,
-)
+)from LiverAILib.readerstudy.statistics.proportions import IntervalMethod
 
 MERITS: tuple[Merit, ...] = ("AUC", "accuracy", "sensitivity", "specificity", "wAFROC")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What may be chosen for a report. effect: the difference that the power tables are for."""
+    """What may be chosen for a report. interval: of each reader's proportions; effect: what the power tables are for."""
 
     level: float = 0.95
     replicates: int = 2000
     seed: int = 0
     covariance: CovarianceMethod = "jackknife"
+    interval: IntervalMethod = "Clopper-Pearson"
     prevalences: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
     effect: float = 0.05
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from LiverAILib.readerstudy.analysis.prepared import Prepared
+from LiverAILib.readerstudy.analysis.prepared import Prepared, Settings
 from LiverAILib.readerstudy.analysis.select import Grid, rater_name
 from LiverAILib.readerstudy.analysis.tables import Cell, Content, Plain, Refusal, Section, Table, attempt
 from LiverAILib.readerstudy.statistics import classification as cl
@@ -15,7 +15,7 @@ def reader_section(prepared: Prepared) -> Section:
     """Accuracy, recall, predictive values and F1 of both classes by name, kappa; predictive values by prevalence."""
     tables = []
     for grid in prepared.grids:
-        tables += [_counts(grid), _decisions(grid, prepared.settings.level), _prevalence(grid, prepared)]
+        tables += [_counts(grid), _decisions(grid, prepared.settings), _prevalence(grid, prepared)]
     return Section(
         title="Each reader and the AI alone",
         text=(
@@ -49,10 +49,11 @@ def _counts(grid: Grid) -> Table:
     )
 
 
-def _decisions(grid: Grid, level: float) -> Table:
+def _decisions(grid: Grid, chosen: Settings) -> Table:
     cells = []
     for who, arm in grid.raters:
-        for name, figure in cl.classification_table(grid.counts(who, arm), level=level).items():
+        counts = grid.counts(who, arm)
+        for name, figure in cl.classification_table(counts, chosen.interval, chosen.level).items():
             content: Content = figure if isinstance(figure, Estimate) else Refusal(figure)
             cells.append(Cell(row=rater_name(who, arm), column=_column(name, grid), content=content))
     return Table(
