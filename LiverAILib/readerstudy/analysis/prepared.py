@@ -25,14 +25,15 @@ from LiverAILib.readerstudy.statistics.merits import (
     Readings,
     auc_merits,
     decision_merits,
-)from LiverAILib.readerstudy.statistics.proportions import IntervalMethod
+)
+from LiverAILib.readerstudy.statistics.proportions import IntervalMethod
 
 MERITS: tuple[Merit, ...] = ("AUC", "accuracy", "sensitivity", "specificity", "wAFROC")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What may be chosen for a report. interval: of each reader's proportions; effect: what the power tables are for."""
+    """What may be chosen for a report. interval: of readers' proportions; effect: what the power tables are for."""
 
     level: float = 0.95
     replicates: int = 2000
