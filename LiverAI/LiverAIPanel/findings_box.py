@@ -82,7 +82,7 @@ class FindingsBox:
             for column, value in enumerate(cells(one, phases)):
                 self.table.setItem(number, column, self._item(value, one, column))
         self.table.resizeColumnsToContents()
-        self.table.setMinimumHeight(ROW * (min(max(len(lesions), 2), 8) + 2))
+        self.table.setFixedHeight(ROW * (min(max(len(lesions), 2), 8) + 2))
         self.table.setSortingEnabled(True)
         self.table.blockSignals(False)
         self._quiet = False
@@ -214,7 +214,7 @@ def banner_text(findings, lesions):
         absent.append(tr("lesions were not classified"))
     if risk is None:
         absent.append(tr("no HCC risk score"))
-    if absent:
+    if absent and not any(warning.startswith("Not installed") for warning in findings.warnings):
         lines.append("<i>" + tr("Not available: {what}.").format(what=", ".join(absent)) + "</i>")
     lines += [f"<i>{escape(warning)}</i>" for warning in findings.warnings]
     return "<br>".join(lines)

@@ -71,11 +71,11 @@ class Preflight:
     def __init__(self, packages, machine):
         self._packages = packages
         self._machine = machine
-        self._model = None  # the check reads all weights: once is enough
+        self.forget()
 
     def forget(self):
-        """Look at everything again next time."""
-        self._model = None
+        """Look at everything again next time: packages, weights and the GPU are looked at once only."""
+        self._software_there, self._model, self._gpu = False, None, None
 
     def check(self, shapes, results, device):
         """shapes: (z, y, x) of the chosen volumes. results: folder for run folders. device: auto, cpu or cuda."""
@@ -88,6 +88,8 @@ class Preflight:
 
     def _software(self):
         packages = self._packages
+        if self._software_there:
+            return None
         if not packages.torch_installed():
             if not packages.torch_extension():
                 text = tr("The PyTorch extension is missing. Install it in the Extensions Manager and restart Slicer.")
@@ -97,6 +99,7 @@ class Preflight:
         if missing:
             text = tr("Python packages are missing: {names}.").format(names=", ".join(missing))
             return State(False, text, "packages", tr("Install packages"))
+        self._software_there = True
         return None
 
     def _model_state(self):
@@ -130,7 +133,9 @@ class Preflight:
 
     def _ready(self, shapes, device):
         voxels = sum(z * y * x for z, y, x in shapes) / 1e6
-        if device == "cuda" or (device == "auto" and self._machine.has_gpu()):
+        if self._gpu is None:
+            self._gpu = self._machine.has_gpu()
+        if device == "cuda" or (device == "auto" and self._gpu):
             return tr("Ready. It will run on the GPU.")
         seconds = _MODEL_SECONDS + _CPU_SECONDS * voxels / max(1, self._machine.cores())
         return tr("Ready. On this CPU it takes roughly {time}.").format(time=duration(seconds))

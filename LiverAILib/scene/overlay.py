@@ -95,8 +95,7 @@ def _add_map(scene: Any, path: Path, volume: Any | None, colours: Any, name: str
     if volume is not None:
         check_same_grid(path.name, array.shape, affine, volume)
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
-    fill_volume_node(node, array, affine)
-    node.CreateDefaultDisplayNodes()
+    node.CreateDefaultDisplayNodes()  # before the voxels come: else it makes their histogram, for a second
     display = node.GetDisplayNode()
     display.SetAndObserveColorNodeID(colours.GetID())
     display.SetAutoWindowLevel(False)
@@ -104,6 +103,7 @@ def _add_map(scene: Any, path: Path, volume: Any | None, colours: Any, name: str
     display.SetInterpolate(True)
     display.SetThreshold(threshold, 10.0)
     display.SetApplyThreshold(True)
+    fill_volume_node(node, array, affine)
     return node
 
 

@@ -1,10 +1,11 @@
-"""The panel's figures, measured: `python panel_figures.py`. A 3-phase exam of 512 x 512 x 100 voxels, 20 lesions.
+"""The panel's figures, measured: `python panel_figures.py`. A 3-phase exam of 512 x 512 x 60 voxels, 20 lesions.
 
 The stand-in draws no views: what Slicer's own rendering takes comes on top.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
@@ -23,8 +24,8 @@ from rich_run import make_rich_run
 from scene_fixtures import add_volumes, axis_aligned
 from slicer_host import start_host, wait_until
 
-SHAPE = (100, 512, 512)
-AFFINE = axis_aligned((0.75, 0.75, 3.0), (-190.0, -190.0, -150.0))
+SHAPE = (60, 512, 512)
+AFFINE = axis_aligned((0.75, 0.75, 5.0), (-190.0, -190.0, -150.0))
 
 
 @dataclass(frozen=True)
@@ -112,4 +113,5 @@ def _longest_block(panel: Any) -> float:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
-        print(measure(Path(name)).text())
+        print(measure(Path(name)).text(), flush=True)
+    os._exit(0)  # the kept scenes crash when Python takes them apart

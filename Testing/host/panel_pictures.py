@@ -7,6 +7,7 @@ findings: the same phantom with findings made up from its truth, to show what ha
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -188,7 +189,7 @@ class Stage:
         draw.line([(panel.width + 1, 0), (panel.width + 1, HEIGHT)], (90, 90, 90), 2)
         path.parent.mkdir(parents=True, exist_ok=True)
         small = whole.resize((whole.width * 3 // 4, whole.height * 3 // 4), Image.Resampling.LANCZOS)
-        small.save(path, quality=88, optimize=True)
+        small.save(path, quality=85, optimize=True)
         return path
 
     def _views(self) -> list[Any]:
@@ -266,3 +267,5 @@ def write_all(out: Path, *, run: bool = True) -> list[Path]:
 if __name__ == "__main__":
     for picture in write_all(Path(sys.argv[1]), run="--no-run" not in sys.argv):
         print(picture, picture.stat().st_size // 1000, "kB")
+    sys.stdout.flush()
+    os._exit(0)  # the kept scenes crash when Python takes them apart

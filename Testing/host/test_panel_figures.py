@@ -12,7 +12,7 @@ ROOM = 3.0
 def test_the_panel_opens_reads_and_switches_quickly(tmp_path: Path) -> None:
     from panel_figures import measure
 
-    figures = measure(tmp_path, shape=(40, 256, 256))
+    figures = measure(tmp_path, shape=(24, 160, 160))
     assert figures.open_panel < ROOM * 0.5, figures.text()
     assert figures.longest_block < ROOM * 0.1, figures.text()
     assert figures.result < ROOM * 2.0, figures.text()

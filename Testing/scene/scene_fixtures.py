@@ -47,8 +47,14 @@ AFFINE = axis_aligned((1.5, 1.5, 4.0), (-60.0, -40.0, 900.0))
 
 def ball(shape: tuple[int, int, int], centre: npt.ArrayLike, radius: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     """An ellipsoid of voxels."""
-    index = np.moveaxis(np.indices(shape), 0, -1)
-    return np.asarray((((index - np.asarray(centre)) / np.asarray(radius)) ** 2).sum(-1) <= 1)
+    parts = zip(
+        np.ogrid[tuple(slice(size) for size in shape)],
+        np.broadcast_to(centre, 3),
+        np.broadcast_to(radius, 3),
+        strict=True,
+    )
+    z, y, x = (((axis - middle) / reach) ** 2 for axis, middle, reach in parts)
+    return np.asarray(z + y + x <= 1)
 
 
 def make_run(
