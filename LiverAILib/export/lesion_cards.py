@@ -11,7 +11,7 @@ from LiverAILib.export.drawing import FAINT, TEXT, colour_bytes, ct_panel, font,
 from LiverAILib.export.seg_nrrd import lesion_colour
 from LiverAILib.export.words import found_words, short_type
 from LiverAILib.findings import Lesion
-from LiverAILib.study import Volume
+from LiverAILib.study import Phase, Volume
 
 SIDE = 128  # of a card's picture, in pixels
 ROWS = 3
@@ -39,7 +39,7 @@ def draw_cards(
         if picture is not None:
             image.paste(Image.fromarray(picture), place)
         y = place[1] + 2
-        for text, colour, size in _lines(lesion, pitch - SIDE - 24):
+        for text, colour, size in _lines(lesion, analysis.findings.reference_phase, pitch - SIDE - 24):
             draw.text((place[0] + SIDE + 10, y), text, colour, font(size))
             y += size + 6
     if len(lesions) > len(shown):
@@ -47,7 +47,7 @@ def draw_cards(
         draw.text((corner[0] + 4, y - 4), f"and {len(lesions) - len(shown)} smaller lesions", FAINT, font(14))
 
 
-def _lines(lesion: Lesion, width: int) -> list[tuple[str, tuple[int, int, int], int]]:
+def _lines(lesion: Lesion, reference: Phase, width: int) -> list[tuple[str, tuple[int, int, int], int]]:
     """What a card says: name and likeliest type, malignancy, size, and where it was found."""
     colour = colour_bytes(lesion_colour(lesion.label))
     kind = lesion.likeliest_type
@@ -59,7 +59,10 @@ def _lines(lesion: Lesion, width: int) -> list[tuple[str, tuple[int, int, int], 
         lines.append((f"malignancy {lesion.malignancy:.2f}{verdict}", TEXT, 14))
     size = f"{lesion.diameter_mm:.0f} x {lesion.perpendicular_mm:.0f} mm, {lesion.volume_ml:.1f} ml"
     lines.append((size, TEXT, 14))
-    return lines + [(text, FAINT, 12) for text in wrapped(found_words(lesion), width, 12)]
+    words = found_words(lesion)
+    if reference in lesion.approximate_in:
+        words += "; outline approximate"
+    return lines + [(text, FAINT, 12) for text in wrapped(words, width, 12)]
 
 
 def _picture(analysis: Analysis, reference: Volume, lesion: Lesion) -> npt.NDArray[np.uint8] | None:

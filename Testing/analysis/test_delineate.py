@@ -71,6 +71,15 @@ def test_without_probability_the_contrast_to_the_liver_draws_it(change: int) -> 
     assert dice(placed(found), truth) > 0.9
 
 
+def test_a_contrast_that_drowns_in_noise_draws_no_sponge() -> None:
+    hu, liver, probability = scene()
+    hu += 30 * np.random.default_rng(1).standard_normal(SHAPE)
+    hu[ball(scale=0.95)] -= 20
+    found = delineate(hu, liver, probability, BOX)
+    assert found.method == "ellipsoid"
+    assert np.array_equal(placed(found), ball())
+
+
 def test_contrast_in_a_part_of_the_box_only_is_not_taken_for_the_lesion() -> None:
     hu, liver, probability = scene()
     hu[ball(scale=0.6)] -= 45  # the core of a lesion whose rim is as bright as the liver
