@@ -65,6 +65,10 @@ class LayoutManager:
         host.scene.AddObserver(slicer.vtkMRMLScene.EndCloseEvent, lambda *_: self._widgets.clear())
         self.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
 
+    def logics(self) -> list[Any]:
+        """All logics of the views."""
+        return [self._layout, *(widget.sliceLogic() for widget in self._widgets.values())]
+
     def layoutLogic(self) -> Any:
         return self._layout
 

@@ -83,6 +83,19 @@ class TorchUtilsLogic:
 _kept: list[Any] = []
 
 
+def leave_behind() -> None:
+    """At the end of a process: no Python is called back any more, and the scenes are left to the system.
+
+    Taken apart with the interpreter they crash.
+    """
+    for host, app in _kept:
+        host.scene.RemoveAllObservers()
+        views = app.layoutManager()
+        parts = [host.scene, host.application_logic, *host.logics, *([] if views is None else views.logics())]
+        for part in parts:
+            part.Register(None)
+
+
 def _keep_none() -> None:
     """PySide6 6.12 gives back a reference to None that it never took, with each call that returns nothing; before
     Python 3.12 the process ends when there is none left. Enough of them for any test run.
