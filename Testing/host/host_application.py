@@ -62,12 +62,13 @@ class LayoutManager:
         self._layout.SetMRMLApplicationLogic(host.application_logic)
         self._layout.SetMRMLScene(host.scene)
         self._widgets: dict[str, SliceWidget] = {}
+        self._made: list[Any] = []
         host.scene.AddObserver(slicer.vtkMRMLScene.EndCloseEvent, lambda *_: self._widgets.clear())
         self.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
 
     def logics(self) -> list[Any]:
-        """All logics of the views."""
-        return [self._layout, *(widget.sliceLogic() for widget in self._widgets.values())]
+        """All logics that were made for views, also those whose scene was closed."""
+        return [self._layout, *self._made]
 
     def layoutLogic(self) -> Any:
         return self._layout
@@ -94,6 +95,7 @@ class LayoutManager:
                     logic.SetMRMLScene(self._host.scene)
                     logic.SetSliceNode(node)
                     self._widgets[name] = SliceWidget(logic)
+                    self._made.append(logic)
         return names
 
     def sliceWidget(self, name: str) -> SliceWidget:

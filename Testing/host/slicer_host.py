@@ -88,9 +88,8 @@ def leave_behind() -> None:
 
     Taken apart with the interpreter they crash.
     """
-    for host, app in _kept:
+    for host, views in _kept:
         host.scene.RemoveAllObservers()
-        views = app.layoutManager()
         parts = [host.scene, host.application_logic, *host.logics, *([] if views is None else views.logics())]
         for part in parts:
             part.Register(None)
@@ -139,7 +138,7 @@ def start_host(home: Path, *, window: bool = False) -> HeadlessScene:
     host = new_scene()
     slicer.mrmlScene = host.scene
     slicer.app = Application(home, LayoutManager(host) if window else None)
-    _kept.append((host, slicer.app))
+    _kept.append((host, slicer.app.layoutManager()))
     slicer.modules = types.SimpleNamespace()
     slicer.dicomDatabase = None
     slicer.qMRMLNodeComboBox = NodeComboBox
