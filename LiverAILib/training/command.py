@@ -24,6 +24,7 @@ RECIPE_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "batch": (),
     "learning_rate": (),
     "seed": (),
+    "start_share": ("liversegnet",),
     "side": ("nodulenet", "hccnet"),
     "cosine": ("classifier",),
     "small_share": ("classifier",),
@@ -77,6 +78,12 @@ def add_parser(subparsers: Any, name: str = "train", **options: Any) -> argparse
     )
     budget.add_argument(
         "--small-share", type=float, metavar="P", help="classifier: share of steps learnt from smaller crops"
+    )
+    budget.add_argument(
+        "--start-share",
+        type=float,
+        metavar="P",
+        help="liversegnet: part that --start-from's weights keep in the final ones",
     )
     budget.add_argument("--seed", type=int)
     description = parser.add_argument_group("for the model package")

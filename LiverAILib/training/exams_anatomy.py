@@ -118,7 +118,7 @@ def anatomy_of(
     even = (label == 1) & (organs == Organ.LIVER)
     noise = measure_noise(hu, even)
     smooth = structure(hu, noise.sd)
-    inner = ndimage.binary_erosion(even, np.ones((1, 3, 3)))
+    inner = ndimage.binary_erosion(even, np.ones((1, 3, 3), dtype=bool))
     left_hu = spread(smooth, inner if inner.sum() > 1000 else even)
     liver_hu = float(np.median(smooth[even])) if even.any() else float(np.median(smooth[liver]))
     vessel_hu = float(np.percentile(smooth[vessels], 70)) if vessels.sum() > 100 else liver_hu + 35

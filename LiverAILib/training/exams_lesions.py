@@ -79,13 +79,13 @@ def push_aside(
     box = canvas.around(centre - 2 * radius, centre + 2 * radius)
     if box is None:
         return
-    axes = [grid[part] for grid, part in zip(canvas.axes, box, strict=True)]
+    z, y, x = axes = [grid[part] for grid, part in zip(canvas.axes, box, strict=True)]
     offsets = np.meshgrid(
         *(np.asarray(a - c, np.float32) for a, c in zip(axes, centre, strict=True)), indexing="ij", sparse=True
     )
     far = np.sqrt(offsets[0] ** 2 + offsets[1] ** 2 + offsets[2] ** 2)
     inward = np.float32(strength) * np.clip(radius - 1.04 * (far - radius), 0, radius)
-    inward *= np.clip(-sample(liver, *axes) / 8.0, 0, 1)
+    inward *= np.clip(-sample(liver, z, y, x) / 8.0, 0, 1)
     shrink = 1 - inward / np.maximum(far, 1e-3)
     index = [
         np.clip((c + o * shrink - grid[0]) / max(float(grid[1] - grid[0]), 1e-3), 0, len(grid) - 1)
@@ -108,7 +108,8 @@ def paint_patch(canvas: Canvas, patch: Patch) -> None:
     box = canvas.around(patch.weight.origin, patch.weight.upper, margin=0)
     if box is None:
         return
-    weight = sample(patch.weight, *(grid[part] for grid, part in zip(canvas.axes, box, strict=True)))
+    z, y, x = (grid[part] for grid, part in zip(canvas.axes, box, strict=True))
+    weight = sample(patch.weight, z, y, x)
     weight *= canvas.liver[box] & ~canvas.closed[box]
     for phase, values in canvas.hu.items():
         values[box] += np.float32(patch.delta[phase]) * weight

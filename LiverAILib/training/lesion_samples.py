@@ -123,7 +123,7 @@ def exam_lesions(
             stacked, there = stack_phases(crops)
             images.append(((stacked + 1) * 127.5).round().to(torch.uint8)[None])
             present.append(there[None])
-            labels.append(CLASSES.index(lesion.type))  # type: ignore[arg-type]  # None is left out above
+            labels.append(CLASSES.index(lesion.type))
     count = len(labels)
     return LesionSamples(
         torch.cat(images),

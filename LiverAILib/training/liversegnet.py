@@ -1,16 +1,15 @@
 """The recipe of LiverSegNet: real portal-venous CT, the same with other contrast looks, and phantoms.
 
 LiAIDS, Methods, "Implementation details": Adam with decoupled weight decay 0.05, initial learning rate 0.005 falling
-linearly, batch 4, affine
-change, random crops, salt-and-pepper noise; cross entropy plus Dice with deep supervision. Ours beyond the paper: a
-running average of the
-weights is what is exported, and a budget in minutes may stand in for one in steps.
+linearly, batch 4, affine change, random crops, salt-and-pepper noise; cross entropy plus Dice with deep supervision.
+Ours beyond the paper: a running average of the weights is what is exported, a budget in minutes may stand in for one in
+steps, and a training that began with given weights may be averaged with them.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -37,6 +36,10 @@ from LiverAILib.training.phantoms import load_pool
 class Recipe:
     """Options of one training. `steps` or `minutes`, whichever ends first, is the budget over which the learning rate
     falls.
+
+    start_share: part that the weights begun with have in the final ones (Wortsman et al., Model soups, ICML 2022); the
+    batch normalisations' statistics are then measured anew on `norm_patches` patches, as an average of statistics fits
+    neither (Izmailov et al., UAI 2018).
     """
 
     preset: str = "compact"
@@ -49,6 +52,8 @@ class Recipe:
     warmup: int = 200
     average_decay: float = 0.998
     phantom_share: float = 0.35
+    start_share: float = 0.0
+    norm_patches: int = 36
     seed: int = 7
     checkpoint_minutes: float = 4.0
     validate_minutes: float = 15.0
@@ -76,7 +81,9 @@ class Training:
         self.network = LiverSegNet(recipe.preset).to(self.device)
         if start is not None:
             self.network.load_state_dict(start)
+        self.start = start
         self.average = {key: value.clone() for key, value in self.network.state_dict().items()}
+        self.final = self.average
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=recipe.weight_decay
         )
@@ -86,13 +93,20 @@ class Training:
         self.validations: list[dict[str, float]] = []
 
     def run(self) -> dict[str, Tensor]:
-        """Train until the budget is spent; returns the averaged weights."""
+        """Train until the budget is spent; returns the final weights."""
         self._resume()
         recipe = self.recipe
         real = [training_case(files, recipe.in_plane_mm) for files in self.split.train]
         self.say(f"{len(real)} real cases, from step {self.step} at {self.minutes:.1f} min on {self.device}")
         sources = [PatchSource(real, recipe.patches, recipe.seed + self.step)]
         pool: list[TrainingCase] = []
+
+        def look_for_phantoms() -> None:  # they may still be being made
+            if (found := len(list(self.work.glob("pool/phantom_*.npz")))) > len(pool):
+                pool[:] = load_pool(self.work / "pool", recipe.in_plane_mm)
+                sources[1:] = [PatchSource(pool, recipe.patches, recipe.seed + 1 + self.step)]
+                self.say(f"{found} phantom volumes")
+
         chooser = np.random.default_rng([recipe.seed, self.step])
         started = time.monotonic() - self.minutes * 60
         saved = validated = self.minutes
@@ -102,26 +116,30 @@ class Training:
             patches = [sources[-1 if phantom else 0].draw() for phantom in shares]
             return torch.stack([image for image, _ in patches]), torch.stack([target for _, target in patches])
 
+        look_for_phantoms()
         with ThreadPoolExecutor(1) as drawer:  # the next batch is drawn while this one is learnt
             coming = drawer.submit(draw)
             while self.progress < 1:
                 images, targets = coming.result()
-                if self.step % 50 == 0 and (found := len(list(self.work.glob("pool/phantom_*.npz")))) > len(pool):
-                    pool = load_pool(self.work / "pool", recipe.in_plane_mm)
-                    sources[1:] = [PatchSource(pool, recipe.patches, recipe.seed + 1 + self.step)]
-                    self.say(f"{found} phantom volumes")
+                if self.step % 50 == 0:
+                    look_for_phantoms()
                 coming = drawer.submit(draw)
                 self._train_step(images, targets)
                 self.minutes = (time.monotonic() - started) / 60
                 if self.minutes - validated > recipe.validate_minutes:
                     validated = self.minutes
-                    self.validate()
+                    self.validate(self.average)
                 if self.minutes - saved > recipe.checkpoint_minutes:
                     saved = self.minutes
                     self.save()
-        self.validate()
+            coming.result()
+            self.final = self.average
+            if self.start is not None and recipe.start_share > 0:
+                self.save()
+                self.final = self._blended(self.start, (draw()[0] for _ in range(recipe.norm_patches)))
+        self.validate(self.final)
         self.save()
-        return self.average
+        return self.final
 
     @property
     def progress(self) -> float:
@@ -159,15 +177,30 @@ class Training:
         if self.step % 20 == 0:
             self.say(f"step {self.step} {self.minutes:.1f} min loss {np.mean(self.losses[-20:]):.3f} rate {rate:.5f}")
 
-    def averaged_network(self) -> LiverSegNet:
-        """A network with the averaged weights, ready for inference."""
+    def _blended(self, start: Mapping[str, Tensor], batches: Iterable[Tensor]) -> dict[str, Tensor]:
+        """The average mixed with the weights begun with; batch normalisation measured on images (n, 1, z, y, x)."""
         network = LiverSegNet(self.recipe.preset).to(self.device)
-        network.load_state_dict(self.average)
-        return network.eval()
+        network.load_state_dict(
+            {
+                key: value.lerp(start[key].to(value), self.recipe.start_share) if value.is_floating_point() else value
+                for key, value in self.average.items()
+            }
+        )
+        for layer in network.modules():
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                layer.reset_running_stats()
+                layer.momentum = None  # a plain mean over all batches
+        network.train()
+        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16_is_fast(self.device)):
+            for images in batches:
+                network(images.to(self.device))
+        return dict(network.state_dict())
 
-    def validate(self) -> None:
-        """Liver and lesion Dice of the averaged weights on the validation patients."""
-        network = self.averaged_network()
+    def validate(self, weights: Mapping[str, Tensor]) -> None:
+        """Liver and lesion Dice of the given weights on the validation patients."""
+        network = LiverSegNet(self.recipe.preset).to(self.device)
+        network.load_state_dict(dict(weights))
+        network.eval()
         scores = [
             validation_dice(network, files, self.recipe.in_plane_mm, self.device) for files in self.split.validation
         ]
@@ -211,7 +244,7 @@ def validation_dice(
 
 
 def write_package(training: Training, folder: Path, trained_on: str, data_licence: str, version: str) -> Bundle:
-    """Write the averaged weights as a model package, with how they were trained."""
+    """Write the final weights as a model package, with how they were trained."""
     recipe = training.recipe
     losses = training.losses
     metadata = {
@@ -281,4 +314,4 @@ def write_package(training: Training, folder: Path, trained_on: str, data_licenc
             },
         },
     }
-    return write_bundle(folder, training.average, metadata)
+    return write_bundle(folder, training.final, metadata)

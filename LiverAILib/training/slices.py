@@ -81,7 +81,10 @@ class SliceTraining:
         self.train, self.validation, self.recipe = train, validation, recipe
         self.title = {"nodulenet": "NoduleNet", "hccnet": "HCCNet"}[recipe.target]
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.network = (network or ResNet34(recipe.preset)).to(self.device, memory_format=torch.channels_last)
+        self.network = (network or ResNet34(recipe.preset)).to(self.device)
+        for weight in self.network.parameters():
+            if weight.ndim == 4:  # convolutions are faster so
+                weight.data = weight.data.contiguous(memory_format=torch.channels_last)
         self.chances = balanced_chances(train, recipe.real_share)
         self.optimizer = torch.optim.SGD(
             self.network.parameters(),
@@ -107,7 +110,7 @@ class SliceTraining:
         target = F.one_hot(self.train.labels[chosen], 2).float()
         images, target = mix(images, target, recipe.mixup, generator)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16_is_fast(self.device)):
-            logits = self.network(images.to(self.device, memory_format=torch.channels_last))
+            logits = self.network(images.to(self.device))
         return F.cross_entropy(logits.float(), target.to(self.device), label_smoothing=recipe.label_smoothing)
 
     def validate(self, network: nn.Module) -> dict[str, float]:

@@ -113,3 +113,17 @@ def test_a_training_may_begin_with_given_weights(split: Split, tmp_path: Path) -
     second = Training(split, tmp_path / "b", RECIPE, say=lambda _: None, start=first.average)
     for key, value in first.average.items():
         assert torch.equal(second.average[key], value)
+
+
+def test_weights_begun_with_may_keep_a_share(split: Split, tmp_path: Path) -> None:
+    first = Training(split, tmp_path / "a", RECIPE, say=lambda _: None)
+    first.run()
+    recipe = replace(RECIPE, start_share=0.25, norm_patches=2, seed=RECIPE.seed + 1)
+    second = Training(split, tmp_path / "b", recipe, say=lambda _: None, start=first.final)
+    final = second.run()
+    key = next(key for key, value in final.items() if key.endswith("weight") and value.ndim > 1)
+    expected = 0.75 * second.average[key] + 0.25 * first.final[key]
+    assert torch.allclose(final[key], expected, atol=1e-6)
+    assert not torch.equal(second.average[key], first.final[key])
+    again = Training(split, tmp_path / "b", recipe, say=lambda _: None, start=first.final).run()
+    assert torch.allclose(again[key], final[key], atol=1e-6)  # what is kept is the average itself, not the blend
