@@ -99,7 +99,7 @@ def test_sixty_metastases_are_numbered_by_size() -> None:
 
 def test_a_region_that_nowhere_convinces_is_dropped() -> None:
     probability = np.zeros(SHAPE, np.float32)
-    probability[4:8, 4:10, 4:10] = 0.6
+    probability[4:8, 4:10, 4:10] = 0.4
     assert label_lesions(probability, 0.01).max() == 0
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from liverai_fakes import ToySegmentation, ToySegmenter, toy_lesions, toy_study, toy_truth
 
+from LiverAILib.analysis.lesions import THRESHOLD
 from LiverAILib.analysis.pipeline import WEIGHTS, analyze
 from LiverAILib.analysis.progress import Progress
 from LiverAILib.study import Phase, PhaseOpinion, Source, Study, Volume
@@ -105,7 +106,7 @@ def test_a_whole_liver_is_not_called_cut_off() -> None:
 def test_the_findings_state_the_parameters_of_every_stage() -> None:
     findings = analyze(toy_study(), ToySegmenter()).findings
     assert findings.parameters["threshold_hu"] == 80  # the toy's own
-    assert findings.parameters["lesion_threshold"] == 0.5
+    assert findings.parameters["lesion_threshold"] == THRESHOLD
     assert findings.parameters["lesion_min_ml"] == 0.05
 
 

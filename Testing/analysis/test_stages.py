@@ -16,6 +16,7 @@ from stage_exams import (
     study_of,
 )
 
+from LiverAILib.analysis.lesions import MIN_PEAK
 from LiverAILib.analysis.networks import Networks
 from LiverAILib.analysis.pipeline import Analysis, analyze
 from LiverAILib.findings import Triage, Verdict
@@ -203,7 +204,7 @@ def test_without_a_detector_regions_are_classified_in_every_phase_where_they_lie
     saliency, hu = found.saliency[ART], study.volumes[ART].array
     expected = saliency[hu == METASTASIS[2]].sum() / saliency[hu > 0].sum()
     assert found.findings.lesions[0].saliency_share[ART] == pytest.approx(expected, rel=0.05)
-    assert found.findings.parameters["lesion_min_peak"] == 0.7
+    assert found.findings.parameters["lesion_min_peak"] == MIN_PEAK
 
 
 @pytest.mark.parametrize("name", ["detector", "classifier", "nodules", "hcc"])
