@@ -44,14 +44,6 @@ class InputFormat(BaseModel):
     phases: list[str]
 
 
-class LiverBrightness(BaseModel):
-    """Median HU of the training livers: the middle one, and the brightest."""
-
-    model_config = ConfigDict(extra="forbid")
-    typical_hu: float = Field(gt=0, lt=160)
-    highest_hu: float = Field(gt=0, lt=160)
-
-
 class Metadata(BaseModel):
     """The part of `metadata.json` that this program reads; MONAI's other keys are kept."""
 
@@ -64,7 +56,6 @@ class Metadata(BaseModel):
     input: InputFormat
     trained_on: str
     data_licence: str
-    liver_brightness: LiverBrightness | None = None
     results: list[dict[str, Any]]
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 

@@ -3,9 +3,6 @@
 Post-processing, all of it: a voxel is liver as surely as it is liver or lesion, since lesions are part of the liver;
 the liver is the largest connected region of that over one half, its holes filled slice by slice; lesion probability
 outside the liver is set to zero.
-
-A liver brighter than all of the training (late or strong enhancement, close to the window's upper end) is looked at a
-second time with the contrast compressed, so that it is as bright as a usual one.
 """
 
 from __future__ import annotations
@@ -21,8 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from LiverAILib.analysis.grid import MIN_SLICE_MM, WINDOW_HU, NetworkGrid, to_network
-from LiverAILib.bundles import LiverBrightness
+from LiverAILib.analysis.grid import MIN_SLICE_MM, WINDOW_HU, to_network
 from LiverAILib.errors import BundleError
 from LiverAILib.findings import Model
 from LiverAILib.study import Volume
@@ -30,7 +26,6 @@ from LiverAILib.study import Volume
 CHUNK = 64  # at most so many slices in one pass of the network
 OVERLAP = 8
 LIVER_THRESHOLD = 0.5
-UNENHANCED_HU = 40.0  # soft tissue without contrast agent; only what is brighter is compressed
 
 
 @dataclass(frozen=True)
@@ -131,10 +126,8 @@ class LiverSegmenter:
         in_plane_mm: float,
         device: torch.device,
         min_slice_mm: float = MIN_SLICE_MM,
-        brightness: LiverBrightness | None = None,
     ) -> None:
         self.model = model
-        self._brightness = brightness
         self.device = device
         self.parameters: Mapping[str, float | int | str | bool] = {
             "in_plane_mm": in_plane_mm,
@@ -150,7 +143,8 @@ class LiverSegmenter:
 
     def __call__(self, volume: Volume, progress: Callable[[float], None] = lambda _: None) -> Segmentation:
         """Segment one volume on its own grid."""
-        probability, grid = self._probability(volume, lambda done: progress(0.9 * done))
+        image, grid = to_network(volume, self._in_plane_mm, self._min_slice_mm)
+        probability = clean(predict(self._network, image, self.device, lambda done: progress(0.9 * done)))
         # one map at a time: on a volume of 300 slices each takes 0.3 GB
         liver: npt.NDArray[Any] = grid.back(probability[:1])[0] > LIVER_THRESHOLD
         lesion = grid.back(probability[1:])[0]
@@ -159,22 +153,6 @@ class LiverSegmenter:
                 plane[~inside] = 0
         progress(1.0)
         return Segmentation(liver, lesion)
-
-    def _probability(self, volume: Volume, progress: Callable[[float], None]) -> tuple[Tensor, NetworkGrid]:
-        """Cleaned probabilities (2, z, y, x) on the network's grid; of a very bright liver from a second look."""
-        image, grid = to_network(volume, self._in_plane_mm, self._min_slice_mm)
-        probability = clean(predict(self._network, image, self.device, progress))
-        liver = image[(probability[0] > LIVER_THRESHOLD) & (probability[1] < 0.5)]
-        if self._brightness is None or not len(liver):
-            return probability, grid
-        low, high = WINDOW_HU
-        found_hu = (float(liver.median()) + 1) / 2 * (high - low) + low
-        if found_hu <= self._brightness.highest_hu:
-            return probability, grid
-        gain = (self._brightness.typical_hu - UNENHANCED_HU) / (found_hu - UNENHANCED_HU)
-        middle = (UNENHANCED_HU - low) / (high - low) * 2 - 1  # of the window, as the network sees it
-        compressed = torch.where(image > middle, (image - middle) * gain + middle, image)
-        return clean(predict(self._network, compressed, self.device, progress)), grid
 
 
 def choose_device(device: str) -> torch.device:
@@ -202,11 +180,4 @@ def load_segmenter(models: Path | None = None, device: str = "auto", threads: in
             "of this program. Update LiverAI, or choose another package."
         )
     network = bundle.load()
-    return LiverSegmenter(
-        network,
-        bundle.model,
-        given.in_plane_mm,
-        choose_device(device),
-        given.min_slice_mm,
-        bundle.metadata.liver_brightness,
-    )
+    return LiverSegmenter(network, bundle.model, given.in_plane_mm, choose_device(device), given.min_slice_mm)

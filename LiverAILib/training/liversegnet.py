@@ -141,14 +141,6 @@ class Training:
         self.save()
         return self.final
 
-    def liver_brightness(self) -> dict[str, float]:
-        """Median HU of the training patients' livers outside lesions: the middle one and the brightest."""
-        medians = []
-        for files in self.split.train:
-            hu, label = files.volume().array, files.labels()
-            medians.append(float(np.median(np.clip(hu[label == 1], *WINDOW_HU))))
-        return {"typical_hu": round(float(np.median(medians)), 1), "highest_hu": round(max(medians), 1)}
-
     @property
     def progress(self) -> float:
         """The fraction of the budget that is spent, by steps or minutes."""
@@ -273,7 +265,6 @@ def write_package(training: Training, folder: Path, trained_on: str, data_licenc
         },
         "trained_on": trained_on,
         "data_licence": data_licence,
-        "liver_brightness": training.liver_brightness(),
         "results": [
             {
                 "what": f"{what} Dice, mean",

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from LiverAILib.analysis.segment import CHUNK, LiverSegmenter, choose_device, clean, predict
-from LiverAILib.bundles import LiverBrightness
 from LiverAILib.findings import Model
 from LiverAILib.networks.liversegnet import LiverSegNet
 from LiverAILib.study import Source, Volume
@@ -96,31 +95,6 @@ def test_the_segmenter_answers_on_the_volumes_own_grid() -> None:
     assert 2 * (found.liver & true).sum() / (found.liver.sum() + true.sum()) > 0.97
     assert (found.lesion_probability[5:7, 63:72, 63:72] > 0.5).all()
     assert (found.lesion_probability[~found.liver] == 0).all()
-
-
-def test_a_liver_brighter_than_all_of_the_training_is_looked_at_again_as_a_usual_one() -> None:
-    looks: list[Tensor] = []
-
-    class Watched(Threshold):
-        def forward(self, x: Tensor) -> Tensor:
-            looks.append(x)
-            return super().forward(x)
-
-    def segmenter(highest_hu: float) -> LiverSegmenter:
-        brightness = LiverBrightness(typical_hu=90, highest_hu=highest_hu)
-        return LiverSegmenter(Watched(), Model(name="t", version="0", sha256="0"), 1.25, CPU, brightness=brightness)
-
-    volume = phantomlike()
-    liver = volume.array == 110
-    segmenter(120)(volume)
-    assert len(looks) == 1
-    found = segmenter(100)(volume)
-    assert len(looks) == 3
-    first, second = (look[0, 0, 4, :100, :100] for look in looks[1:])
-    assert float(first.max()) == pytest.approx((110 + 40) / 100 - 1, abs=0.01)
-    assert float(second.max()) == pytest.approx((90 + 40) / 100 - 1, abs=0.01)
-    assert torch.equal(first[first < -0.2], second[first < -0.2])  # 40 HU and less stay as they are
-    assert found.liver[liver].mean() > 0.97
 
 
 def test_the_segmenter_states_what_it_works_with() -> None:
