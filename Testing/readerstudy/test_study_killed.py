@@ -15,10 +15,10 @@ from LiverAILib.readerstudy.schema import Kind
 from LiverAILib.readerstudy.store import StudyFile
 from LiverAILib.readerstudy.verify import verify_study
 
-#: Reads as fast as it can with the real clock; says each answer only after `submit` has returned.
+#: Reads with the real clock, fast, but not so fast that it is done before it can be killed; says each answer only after `submit` has returned.
 READER = textwrap.dedent(
     """
-    import sys
+    import sys, time
     from pathlib import Path
     from LiverAILib.readerstudy.session import open_session
     from LiverAILib.readerstudy.timing import Event
@@ -28,6 +28,7 @@ READER = textwrap.dedent(
     print("logged in", flush=True)
     while (case := session.next_case()) is not None:
         session.log(Event.FIRST_VIEW)
+        time.sleep(0.02)
         session.submit({**form, "remarks": case.title})
         print(case.title, flush=True)
     print("done", flush=True)
