@@ -15,7 +15,8 @@ from LiverAILib.readerstudy.schema import Kind
 from LiverAILib.readerstudy.store import StudyFile
 from LiverAILib.readerstudy.verify import verify_study
 
-#: Reads with the real clock, fast, but not so fast that it is done before it can be killed; says each answer only after `submit` has returned.
+#: Reads with the real clock, fast, but not done before it can be killed; says each answer only after `submit` has
+#: returned.
 READER = textwrap.dedent(
     """
     import sys, time
