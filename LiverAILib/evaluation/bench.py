@@ -221,7 +221,7 @@ def run_bench(
             cases += results
         else:
             say("no portal_ct/train/ in the data folder: the figures on held-out patients are left out")
-        more, results = phantom_figures(phantoms, segmenter, say)
+        more, results = phantom_figures(phantoms, segmenter, say) if phantoms else ([], [])
         figures += more
         cases += results
     (out / "figures.md").write_text(table(figures), encoding="utf-8")
