@@ -78,6 +78,26 @@ class Loop:
     validations: list[dict[str, float]] = field(default_factory=list)
     average: dict[str, Tensor] = field(default_factory=dict)
 
+    @classmethod
+    def by_epochs(
+        cls,
+        task: Task,
+        work: Path,
+        steps: float,
+        seed: int,
+        identity: Mapping[str, Any],
+        steps_per_epoch: int,
+        minutes: float | None,
+        say: Callable[[str], None],
+    ) -> Loop:
+        """A loop that validates and saves after each epoch, but not more often than every 50 steps and not more
+        seldom than every 500.
+        """
+        every = min(max(steps_per_epoch, 50), 500)
+        return cls(
+            task, work, round(steps), seed, identity, save_every=every, validate_every=every, say=say, minutes=minutes
+        )
+
     def run(self) -> dict[str, Tensor]:
         """Train to the last step, from the last checkpoint if there is one; returns the averaged weights.
 

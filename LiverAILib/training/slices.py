@@ -146,20 +146,9 @@ class SliceTraining:
         say: Callable[[str], None] = print,
     ) -> tuple[dict[str, Tensor], Loop]:
         """Train in a work folder, going on from its checkpoint; the averaged weights, and the loop with its curves."""
-        total = round(self.recipe.epochs * self.steps_per_epoch) if steps is None else steps
-        every = min(max(self.steps_per_epoch, 50), 500)
         identity = {"network": self.title, **asdict(self.recipe)}
-        loop = Loop(
-            self,
-            work,
-            total,
-            self.recipe.seed,
-            identity,
-            validate_every=every,
-            save_every=every,
-            say=say,
-            minutes=minutes,
-        )
+        total = self.recipe.epochs * self.steps_per_epoch if steps is None else steps
+        loop = Loop.by_epochs(self, work, total, self.recipe.seed, identity, self.steps_per_epoch, minutes, say)
         return loop.run(), loop
 
 
