@@ -131,7 +131,7 @@ class DetectorTask:
         source.generator = generator
         turn = recipe.patches.rotation_degrees if chance[1] < recipe.rotate else 0.0
         source.options = replace(recipe.patches, rotation_degrees=turn)
-        image, target = source.draw()
+        image, target, _ = source.draw()
         flipped = [axis for axis, value in ((-2, chance[2]), (-1, chance[3])) if value < recipe.flip]
         image, lesion = image.flip(flipped), target[1].flip(flipped)
         reach = LesionDetector.neighbours

@@ -27,7 +27,7 @@ from LiverAILib.study import Phase
 from LiverAILib.training.cases import CaseFiles, Split, TrainingCase, training_case
 from LiverAILib.training.checkpoint import load_checkpoint, save_checkpoint
 from LiverAILib.training.loop import plot_curves
-from LiverAILib.training.losses import segmentation_loss
+from LiverAILib.training.losses import lesion_weights, segmentation_loss
 from LiverAILib.training.patches import PatchOptions, PatchSource
 from LiverAILib.training.phantoms import load_pool
 
@@ -111,20 +111,23 @@ class Training:
         started = time.monotonic() - self.minutes * 60
         saved = validated = self.minutes
 
-        def draw() -> tuple[Tensor, Tensor]:
-            shares = chooser.random(recipe.batch) < recipe.phantom_share
-            patches = [sources[-1 if phantom else 0].draw() for phantom in shares]
-            return torch.stack([image for image, _ in patches]), torch.stack([target for _, target in patches])
+        def draw() -> tuple[Tensor, Tensor, Tensor]:
+            patches = []
+            for phantom in chooser.random(recipe.batch) < recipe.phantom_share:
+                image, target, voxel_ml = sources[-1 if phantom else 0].draw()
+                patches.append((image, target, lesion_weights(target[1], voxel_ml)[None]))
+            images, targets, weights = (torch.stack(parts) for parts in zip(*patches, strict=True))
+            return images, targets, weights
 
         look_for_phantoms()
         with ThreadPoolExecutor(1) as drawer:  # the next batch is drawn while this one is learnt
             coming = drawer.submit(draw)
             while self.progress < 1:
-                images, targets = coming.result()
+                batch = coming.result()
                 if self.step % 50 == 0:
                     look_for_phantoms()
                 coming = drawer.submit(draw)
-                self._train_step(images, targets)
+                self._train_step(*batch)
                 self.minutes = (time.monotonic() - started) / 60
                 if self.minutes - validated > recipe.validate_minutes:
                     validated = self.minutes
@@ -147,7 +150,7 @@ class Training:
         by_time = self.minutes / self.recipe.minutes if self.recipe.minutes else 0.0
         return max(self.step / self.recipe.steps, by_time)
 
-    def _train_step(self, images: Tensor, targets: Tensor) -> None:
+    def _train_step(self, images: Tensor, targets: Tensor, weights: Tensor) -> None:
         rate = (
             self.recipe.learning_rate * min(1.0, (self.step + 1) / self.recipe.warmup) * max(1 - self.progress, 0.002)
         )
@@ -156,7 +159,7 @@ class Training:
         self.network.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16_is_fast(self.device)):
             outputs = self.network(images.to(self.device))
-        loss = segmentation_loss(outputs, targets.to(self.device))
+        loss = segmentation_loss(outputs, targets.to(self.device), weights.to(self.device))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,8 @@ from LiverAILib.training.cases import LABEL_STEP, TrainingCase
 from LiverAILib.training.implants import implant_lesions
 from LiverAILib.training.looks import contrast_look
 
+ENHANCES_HU = 50.0  # soft tissue without contrast medium; what is above it in a portal-venous scan is enhancement
+
 
 @dataclass(frozen=True)
 class PatchOptions:
@@ -22,6 +25,8 @@ class PatchOptions:
 
     towards_middle: how far the patch is moved in plane from the chosen voxel to the middle of the volume. Patches
     nearly as large as the body teach the network where the liver lies; whole slices are what it is given later.
+    bright: how often a portal-venous look is enhanced more than it was, `enhancement` times the HU above 50, as a
+    higher dose or a lower tube voltage would; the liver may then come near the end of the window.
     """
 
     size: tuple[int, int, int] = (24, 224, 288)
@@ -30,6 +35,8 @@ class PatchOptions:
     at_liver: float = 0.40
     other_look: float = 0.5
     implants: float = 0.55
+    bright: float = 0.3
+    enhancement: tuple[float, float] = (1.1, 2.0)
     rotation_degrees: float = 12.0
     scale: tuple[float, float] = (0.85, 1.2)
     slice_mm: tuple[float, float] = (1.6, 6.5)
@@ -37,6 +44,16 @@ class PatchOptions:
     shift_hu: float = 12.0
     noise_hu: float = 18.0
     salt_and_pepper: float = 0.08
+
+
+class Patch(NamedTuple):
+    """image: (1, z, y, x) float in [-1, 1]. target: (2, z, y, x) float, liver (with lesions) and lesion. voxel_ml: of
+    one voxel.
+    """
+
+    image: Tensor
+    target: Tensor
+    voxel_ml: float
 
 
 class PatchSource:
@@ -70,13 +87,11 @@ class PatchSource:
             self._voxels[case.name] = (lesions, liver[:: max(1, len(liver) // 5000)].clone())
         return self._voxels[case.name]
 
-    def draw(self) -> tuple[Tensor, Tensor]:
-        """One patch: image (1, z, y, x) float in [-1, 1] and target (2, z, y, x) float, liver (with lesions) and
-        lesion.
-        """
+    def draw(self) -> Patch:
+        """One patch of a case that is drawn too."""
         return self.draw_from(self.cases[self._integer(len(self.cases))])
 
-    def draw_from(self, case: TrainingCase) -> tuple[Tensor, Tensor]:
+    def draw_from(self, case: TrainingCase) -> Patch:
         """One patch of a given case."""
         depth, height, width = self.options.size
         group = self._slices_per_group(case.slice_mm)
@@ -97,15 +112,17 @@ class PatchSource:
         centre = middle + (centre - middle) * free + wander * jitter
         scale = self._random(*self.options.scale)
         hu, codes = self._cut(case, centre, group, scale)
+        pixel_mm = case.in_plane_mm / scale
         if case.looks and self._random() < self.options.other_look:
             hu = contrast_look(
                 hu, codes % LABEL_STEP, "non_contrast" if self._random() < 0.5 else "arterial", self.generator
             )
+        elif case.looks and self._random() < self.options.bright:
+            hu = hu + (hu - ENHANCES_HU).clamp(min=0) * (self._random(*self.options.enhancement) - 1)
         if case.looks and self._random() < self.options.implants:
-            pixel_mm = case.in_plane_mm / scale
             hu, codes = implant_lesions(hu, codes, (case.slice_mm * group, pixel_mm, pixel_mm), self.generator)
         target = torch.stack([codes >= LABEL_STEP, codes >= 2 * LABEL_STEP]).float()
-        return self._vary(hu).unsqueeze(0), target
+        return Patch(self._vary(hu).unsqueeze(0), target, case.slice_mm * group * pixel_mm**2 / 1000)
 
     def _slices_per_group(self, slice_mm: float) -> int:
         low, high = self.options.slice_mm

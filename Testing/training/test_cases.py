@@ -106,7 +106,7 @@ def test_patches_keep_image_and_target_together(folder: Path) -> None:
     source = PatchSource([training_case(find_cases(folder)[0], 1.0)], options, seed=1)
     lesions = 0
     for _ in range(40):
-        image, target = source.draw()
+        image, target, _ = source.draw()
         assert image.shape == (1, 8, 32, 32)
         assert target.shape == (2, 8, 32, 32)
         assert image.abs().max() <= 1

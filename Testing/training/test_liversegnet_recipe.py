@@ -14,7 +14,7 @@ from LiverAILib.networks.liversegnet import PRESETS
 from LiverAILib.training import liversegnet
 from LiverAILib.training.cases import Split, find_cases
 from LiverAILib.training.liversegnet import Recipe, Training
-from LiverAILib.training.losses import dice_loss, segmentation_loss
+from LiverAILib.training.losses import lesion_weights, overlap_loss, segmentation_loss
 from LiverAILib.training.patches import PatchOptions
 
 RECIPE = Recipe(
@@ -74,12 +74,48 @@ def test_a_work_folder_of_another_preset_is_refused(split: Split, tmp_path: Path
         Training(split, tmp_path / "work", replace(RECIPE, in_plane_mm=1.0), say=lambda _: None).run()
 
 
-def test_dice_loss_is_zero_for_a_perfect_and_near_one_for_a_wrong_answer() -> None:
+def overlap(logits: torch.Tensor, target: torch.Tensor, weight: float = 1.0, miss: float = 0.5) -> float:
+    channels = target.shape[1]
+    return float(overlap_loss(logits, target, torch.full_like(target, weight), torch.full((channels,), miss)))
+
+
+def test_overlap_loss_is_zero_for_a_perfect_and_near_one_for_a_wrong_answer() -> None:
     target = torch.zeros(1, 1, 4, 16, 16)
     target[..., :8] = 1
     sure = (target * 2 - 1) * 30
-    assert float(dice_loss(sure, target)) == pytest.approx(0, abs=1e-4)
-    assert float(dice_loss(-sure, target)) > 0.9
+    for weight in (1.0, 5.0):
+        assert overlap(sure, target, weight) == pytest.approx(0, abs=1e-4)
+        assert overlap(-sure, target, weight) > 0.9
+
+
+def test_overlap_loss_is_dice_when_both_errors_count_alike_and_else_a_miss_is_dearer() -> None:
+    target = torch.zeros(1, 1, 4, 16, 16)
+    target[..., 4:12] = 1
+    less, more = (-torch.ones_like(target) * 30 for _ in range(2))
+    less[..., 6:12] = 30  # a quarter is missed
+    more[..., 2:12] = 30  # as much is wrongly taken
+    dice = 2 * 384 / (384 + 512)
+    assert overlap(less, target) == pytest.approx(1 - dice, abs=0.02)
+    assert overlap(less, target, miss=0.7) > 1.5 * overlap(more, target, miss=0.7)
+
+
+def test_voxels_of_small_lesions_weigh_more() -> None:
+    lesions = torch.zeros(4, 40, 40)
+    lesions[:, 2:4, 2:4] = 1  # 16 voxels
+    lesions[:, 10:30, 10:30] = 1  # 1600 voxels
+    weights = lesion_weights(lesions, voxel_ml=0.05)
+    assert weights[0, 2, 2] == pytest.approx((10 / 0.8) ** 0.5)
+    assert weights[0, 20, 20] == 1  # 80 ml
+    assert weights[0, 0, 0] == 1
+    image = torch.full((1, 2, 4, 40, 40), -8.0)
+    target = torch.stack([lesions, lesions])[None]
+    small, large = image.clone(), image.clone()
+    small[..., :10, :10], large[..., 10:30, 10:30] = target[..., :10, :10] * 16 - 8, 8.0
+    missed_large, missed_small = (
+        float(segmentation_loss([x] * 4, target, weights[None, None]) - segmentation_loss([x] * 4, target))
+        for x in (small, large)
+    )
+    assert missed_small > missed_large
 
 
 def test_a_patch_without_a_lesion_is_left_to_the_cross_entropy() -> None:
@@ -88,7 +124,7 @@ def test_a_patch_without_a_lesion_is_left_to_the_cross_entropy() -> None:
     sure = (target * 2 - 1) * 20
     faint = sure.clone()
     faint[:, 1, :, 6:9, 6:9] = -1.0  # a faint wrong lesion
-    assert float(dice_loss(faint, target)) == pytest.approx(float(dice_loss(sure, target)))
+    assert overlap(faint, target) == pytest.approx(overlap(sure, target))
     assert float(segmentation_loss([faint] * 4, target)) > float(segmentation_loss([sure] * 4, target))
 
 
