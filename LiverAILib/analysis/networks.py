@@ -51,12 +51,13 @@ class Classify(Protocol):
 @dataclass(frozen=True)
 class SliceFormat:
     """What NoduleNet and HCCNet see: pixels of `pixel_mm`, a square of `size` of them, slices of `min_slice_mm` or
-    more.
+    more, in plane no more than `margin_mm` around the liver.
     """
 
     pixel_mm: float = 1.25
     size: int = 256
     min_slice_mm: float = 2.0
+    margin_mm: float = 10.0
 
 
 @dataclass(frozen=True)

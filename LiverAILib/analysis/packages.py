@@ -194,7 +194,8 @@ def _slice_network(bundle: Bundle, device: torch.device, parameters: dict[str, f
 def _slice_format(bundle: Bundle) -> SliceFormat:
     given = bundle.metadata.input
     size = int(_number(bundle, "size", SliceFormat().size, 32, 2048))
-    return SliceFormat(given.in_plane_mm, size, given.min_slice_mm)
+    margin = _number(bundle, "liver_margin_mm", SliceFormat().margin_mm, 0, 1000)
+    return SliceFormat(given.in_plane_mm, size, given.min_slice_mm, margin)
 
 
 def _phases(bundle: Bundle) -> frozenset[Phase]:

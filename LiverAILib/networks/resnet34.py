@@ -61,6 +61,7 @@ class ResNet34(nn.Module):
         super().__init__()
         if isinstance(preset, str):
             preset = PRESETS[preset]
+        self.widths = preset.widths
         channels = preset.widths[0]
         self.conv1 = nn.Conv2d(1, channels, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)

@@ -8,16 +8,18 @@ Left out are also slices that show less of a lesion than that, and for HCCNet th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from LiverAILib.analysis.slices import PIXEL_MM, SIZE, LiverSlices, liver_slices, mask_on_grid
+from LiverAILib.analysis.slices import MARGIN_MM, PIXEL_MM, SIZE, LiverSlices, liver_slices, mask_on_grid
+from LiverAILib.errors import StudyError
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.training.cases import CaseFiles, Organ, merge_labels
 from LiverAILib.training.lesion_samples import check_trainable, patient_number, real_patient_number
@@ -25,6 +27,8 @@ from LiverAILib.training.typed_exam import TypedExam
 
 Target = Literal["nodulenet", "hccnet"]
 
+PLACE_SHARE = 4  # lesions are kept at a quarter of the images' resolution
+MARGINS_MM = (6.0, 14.0)  # around the liver, so that the network does not mind where the outline ends
 SHOWN_MM2 = 12.0  # a lesion counts as shown in a slice from this area on: a disc of 4 mm
 LEFT_OUT = -1
 
@@ -32,7 +36,8 @@ LEFT_OUT = -1
 @dataclass(frozen=True)
 class SliceSamples:
     """Slices of one network. images: uint8 (n, 1, y, x), 0..255 for -1..1; labels: (n,), 1 is the finding; patients:
-    (n,) numbers; exams: (n,) numbers of what was scanned at once; real: (n,) whether nothing in them was made.
+    (n,) numbers; exams: (n,) numbers of what was scanned at once; real: (n,) whether nothing in them was made; places:
+    uint8 (n, 1, y / 4, x / 4), what part of each place the finding covers, 0..255.
     """
 
     images: Tensor
@@ -40,6 +45,7 @@ class SliceSamples:
     patients: Tensor
     exams: Tensor
     real: Tensor
+    places: Tensor
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -47,7 +53,9 @@ class SliceSamples:
 
 @dataclass(frozen=True)
 class LabelledSlices:
-    """Slices with both networks' labels. nodule, hcc: (n,) 0, 1, or `LEFT_OUT`; the rest as in `SliceSamples`."""
+    """Slices with both networks' labels. nodule, hcc: (n,) 0, 1, or `LEFT_OUT`; lesion_places, hcc_places: as the
+    places of `SliceSamples`, and so is the rest.
+    """
 
     images: Tensor
     nodule: Tensor
@@ -55,18 +63,25 @@ class LabelledSlices:
     patients: Tensor
     exams: Tensor
     real: Tensor
+    lesion_places: Tensor
+    hcc_places: Tensor
 
     def of(self, target: Target) -> SliceSamples:
         """The slices of one network."""
-        labels = self.nodule if target == "nodulenet" else self.hcc
+        labels, places = (self.nodule, self.lesion_places) if target == "nodulenet" else (self.hcc, self.hcc_places)
         kept = labels != LEFT_OUT
         return SliceSamples(
-            self.images[kept], labels[kept].long(), self.patients[kept], self.exams[kept], self.real[kept]
+            self.images[kept],
+            labels[kept].long(),
+            self.patients[kept],
+            self.exams[kept],
+            self.real[kept],
+            places[kept],
         )
 
     def of_all(self) -> SliceSamples:
         """All slices, with labels that must not be learnt from."""
-        return SliceSamples(self.images, self.nodule.long(), self.patients, self.exams, self.real)
+        return SliceSamples(self.images, self.nodule.long(), self.patients, self.exams, self.real, self.lesion_places)
 
     def where(self, chosen: Tensor) -> LabelledSlices:
         """The chosen (n,) ones."""
@@ -85,17 +100,24 @@ class LabelledSlices:
 
     @classmethod
     def load(cls, path: Path) -> LabelledSlices:
-        """What `save` wrote."""
+        """What `save` wrote. Raises StudyError for what an older version wrote."""
         with np.load(path, allow_pickle=False) as data:
+            if set(data.files) != {field.name for field in fields(cls)}:
+                raise StudyError(f"{path} was made by another version. Delete it, or name another --pool.")
             return cls(**{key: torch.from_numpy(data[key]) for key in data.files})
 
 
-def lesion_areas(slices: LiverSlices, mask: npt.NDArray[np.bool_], pixel_mm: float) -> Tensor:
-    """How much (n,) of a mask of the volume's own grid (z, y, x) each slice shows, in mm2."""
+def lesion_areas(slices: LiverSlices, mask: npt.NDArray[np.bool_], pixel_mm: float) -> tuple[Tensor, Tensor]:
+    """How much (n,) of a mask of the volume's own grid (z, y, x) each slice shows, in mm2, and where: see
+    `SliceSamples.places`.
+    """
+    size = slices.images.shape[-1]
     if slices.grid is None:
-        return torch.zeros(0)
-    areas = mask_on_grid(mask[slices.cut], slices.grid)[list(slices.index)].sum(axis=(1, 2)) * pixel_mm**2
-    return torch.from_numpy(areas)
+        return torch.zeros(0), torch.zeros((0, 1, size // PLACE_SHARE, size // PLACE_SHARE), dtype=torch.uint8)
+    shown = torch.from_numpy(mask_on_grid(mask[slices.cut], slices.grid)[list(slices.index)]).float().unsqueeze(1)
+    (top, left), (_, rows, columns) = slices.corner, slices.plane
+    square = F.pad(shown, (-left, left + size - columns, -top, top + size - rows))
+    return shown.sum(dim=(1, 2, 3)) * pixel_mm**2, (F.avg_pool2d(square, PLACE_SHARE) * 255).round().to(torch.uint8)
 
 
 def exam_slices(
@@ -114,19 +136,22 @@ def exam_slices(
     rng = np.random.default_rng([truth.seed, 91])
     parts = []
     for phase, volume in exam.study.volumes.items():
-        slices = liver_slices(volume, exam.liver_mask(phase), pixel_mm=pixel_mm, size=size)
+        margin = float(rng.uniform(*MARGINS_MM)) if check else MARGIN_MM
+        slices = liver_slices(volume, exam.liver_mask(phase), pixel_mm=pixel_mm, size=size, margin_mm=margin)
         ids = exam.lesion_ids[phase]
-        nodule = _label(lesion_areas(slices, ids > 0, pixel_mm))
+        areas, places = lesion_areas(slices, ids > 0, pixel_mm)
+        nodule = _label(areas)
+        areas, hcc_places = lesion_areas(slices, np.isin(ids, hccs), pixel_mm)
         if hccs:
-            hcc = _label(lesion_areas(slices, np.isin(ids, hccs), pixel_mm))
+            hcc = _label(areas)
             hcc[hcc == 0] = LEFT_OUT
         else:
             hcc = torch.zeros_like(nodule)
-            hcc[lesion_areas(slices, np.isin(ids, unknown), pixel_mm) > 0] = LEFT_OUT
+            hcc[lesion_areas(slices, np.isin(ids, unknown), pixel_mm)[0] > 0] = LEFT_OUT
         kept = _drawn(nodule, most, rng)
-        parts.append((slices.images[kept], nodule[kept], hcc[kept]))
-    images, nodule, hcc = (torch.cat(columns) for columns in zip(*parts, strict=True))
-    return _labelled(images, nodule, hcc, patient_number(truth), truth.seed, real=False)
+        parts.append(tuple(part[kept] for part in (slices.images, nodule, hcc, places, hcc_places)))
+    columns = tuple(torch.cat(column) for column in zip(*parts, strict=True))
+    return _labelled(*columns, patient=patient_number(truth), exam=truth.seed, real=False)
 
 
 def real_slices(
@@ -144,10 +169,20 @@ def real_slices(
         organs[~np.isin(organs, [int(code) for code in Organ])] = Organ.UNKNOWN
     label, _ = merge_labels(volume.array, label, organs)
     slices = liver_slices(volume, label > 0, pixel_mm=pixel_mm, size=size)
-    nodule = _label(lesion_areas(slices, label == 2, pixel_mm))
+    areas, places = lesion_areas(slices, label == 2, pixel_mm)
+    nodule = _label(areas)
     hcc = torch.full_like(nodule, LEFT_OUT if (label == 2).any() else 0)
     exam = real_patient_number(files.name) if number is None else number
-    return _labelled(slices.images, nodule, hcc, real_patient_number(files.patient), exam, real=True)
+    return _labelled(
+        slices.images,
+        nodule,
+        hcc,
+        places,
+        torch.zeros_like(places),
+        patient=real_patient_number(files.patient),
+        exam=exam,
+        real=True,
+    )
 
 
 def _label(areas: Tensor) -> Tensor:
@@ -167,7 +202,17 @@ def _drawn(nodule: Tensor, most: int | None, rng: np.random.Generator) -> Tensor
     return torch.from_numpy(np.sort(np.concatenate(chosen)))
 
 
-def _labelled(images: Tensor, nodule: Tensor, hcc: Tensor, patient: int, exam: int, *, real: bool) -> LabelledSlices:
+def _labelled(
+    images: Tensor,
+    nodule: Tensor,
+    hcc: Tensor,
+    places: Tensor,
+    hcc_places: Tensor,
+    *,
+    patient: int,
+    exam: int,
+    real: bool,
+) -> LabelledSlices:
     count = len(nodule)
     return LabelledSlices(
         ((images + 1) * 127.5).round().to(torch.uint8),
@@ -176,4 +221,6 @@ def _labelled(images: Tensor, nodule: Tensor, hcc: Tensor, patient: int, exam: i
         torch.full((count,), patient),
         torch.full((count,), exam),
         torch.full((count,), real),
+        places,
+        hcc_places,
     )

@@ -7,7 +7,8 @@ of grey, and resize, rotation and perspective are one resampling. With another b
 proportion (Goyal et al., 2017).
 
 Ours: half of a batch shows a finding, and of real slices there are at least `real_share` where there are any; images
-may be made smaller before they are learnt from (`side`), which is cheaper.
+may be made smaller before they are learnt from (`side`), which is cheaper; and the network is told where in a slice the
+finding is (`place_share`, see `places`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from torch import Tensor, nn
 from LiverAILib.analysis.segment import bfloat16_is_fast
 from LiverAILib.networks.resnet34 import ResNet34
 from LiverAILib.training.loop import Loop
+from LiverAILib.training.places import PlacingResNet34, place_loss, without_heads
 from LiverAILib.training.slice_samples import SliceSamples, Target
 
 
@@ -52,6 +54,7 @@ class SliceRecipe:
     shift: float = 0.15
     real_share: float = 0.3
     side: int | None = None
+    place_share: float = 1.0
     seed: int = 7
 
     def rate(self, step: int, steps_per_epoch: int) -> float:
@@ -81,7 +84,7 @@ class SliceTraining:
         self.train, self.validation, self.recipe = train, validation, recipe
         self.title = {"nodulenet": "NoduleNet", "hccnet": "HCCNet"}[recipe.target]
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.network = (network or ResNet34(recipe.preset)).to(self.device)
+        self.network = PlacingResNet34(network or ResNet34(recipe.preset)).to(self.device)
         for weight in self.network.parameters():
             if weight.ndim == 4:  # convolutions are faster so
                 weight.data = weight.data.contiguous(memory_format=torch.channels_last)
@@ -103,15 +106,18 @@ class SliceTraining:
         return self.recipe.rate(step, self.steps_per_epoch)
 
     def loss(self, generator: torch.Generator) -> Tensor:
-        """Cross entropy of one varied batch, pairs mixed, labels smoothed."""
+        """Cross entropy of one varied batch, pairs mixed, labels smoothed; plus that of the places."""
         recipe = self.recipe
         chosen = torch.multinomial(self.chances, recipe.batch, replacement=True, generator=generator)
-        images = vary(self.train.images[chosen].float() / 127.5 - 1, recipe, generator)
+        images, places = vary(
+            self.train.images[chosen].float() / 127.5 - 1, self.train.places[chosen].float() / 255, recipe, generator
+        )
         target = F.one_hot(self.train.labels[chosen], 2).float()
-        images, target = mix(images, target, recipe.mixup, generator)
+        images, target, places = mix(recipe.mixup, generator, images, target, places)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16_is_fast(self.device)):
-            logits = self.network(images.to(self.device))
-        return F.cross_entropy(logits.float(), target.to(self.device), label_smoothing=recipe.label_smoothing)
+            logits, found = self.network.with_places(images.to(self.device))
+        loss = F.cross_entropy(logits.float(), target.to(self.device), label_smoothing=recipe.label_smoothing)
+        return loss + recipe.place_share * place_loss(found, places.to(self.device)) if recipe.place_share else loss
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Area under the ROC curve over the validation slices, and over the real ones among them."""
@@ -145,11 +151,13 @@ class SliceTraining:
         minutes: float | None = None,
         say: Callable[[str], None] = print,
     ) -> tuple[dict[str, Tensor], Loop]:
-        """Train in a work folder, going on from its checkpoint; the averaged weights, and the loop with its curves."""
+        """Train in a work folder, going on from its checkpoint; the ResNet34's averaged weights, and the loop with its
+        curves.
+        """
         identity = {"network": self.title, **asdict(self.recipe)}
         total = self.recipe.epochs * self.steps_per_epoch if steps is None else steps
         loop = Loop.by_epochs(self, work, total, self.recipe.seed, identity, self.steps_per_epoch, minutes, say)
-        return loop.run(), loop
+        return without_heads(loop.run()), loop
 
 
 def balanced_chances(samples: SliceSamples, real_share: float) -> Tensor:
@@ -169,10 +177,11 @@ def balanced_chances(samples: SliceSamples, real_share: float) -> Tensor:
     return chances
 
 
-def vary(images: Tensor, recipe: SliceRecipe, generator: torch.Generator) -> Tensor:
+def vary(images: Tensor, places: Tensor, recipe: SliceRecipe, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Random resize and crop, rotation, perspective, flip, gain and shift of (n, 1, y, x) in [-1, 1]; air outside.
 
-    The result has the images' size, or `recipe.side` pixels a side.
+    places: (n, 1, any y, any x) in [0, 1] of the same extent, moved alike. Both results have the images' size, or
+    `recipe.side` pixels a side.
     """
     count = len(images)
 
@@ -200,22 +209,21 @@ def vary(images: Tensor, recipe: SliceRecipe, generator: torch.Generator) -> Ten
     grid = torch.stack([source_x.expand(-1, rows, columns), source_y.expand(-1, rows, columns)], dim=-1)
     moved = F.grid_sample(images + 1, grid, align_corners=False) - 1  # so that the zero padding is air
     gain, shift = draw(-1, 1) * recipe.gain, draw(-1, 1) * recipe.shift
-    return (moved * (1 + gain.view(-1, 1, 1, 1)) + shift.view(-1, 1, 1, 1)).clamp(-1, 1)
+    moved = (moved * (1 + gain.view(-1, 1, 1, 1)) + shift.view(-1, 1, 1, 1)).clamp(-1, 1)
+    return moved, F.grid_sample(places, grid, align_corners=False)
 
 
-def mix(images: Tensor, target: Tensor, alpha: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Mixup (Zhang et al., ICLR 2018): each image, and its target, is blended with another one of the batch, by a share
-    from the beta distribution of `alpha`; 0 leaves them alone.
+def mix(alpha: float, generator: torch.Generator, *parts: Tensor) -> tuple[Tensor, ...]:
+    """Mixup (Zhang et al., ICLR 2018): each image of the batch, and all that belongs to it, is blended with another
+    one's, by a share from the beta distribution of `alpha`; 0 leaves them alone. parts: (n, ...) images, targets, ...
     """
     if alpha <= 0:
-        return images, target
+        return parts
+    count = len(parts[0])
     seed = int(torch.randint(2**31, (1,), generator=generator))
-    share = torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, len(images)).astype(np.float32))
-    other = torch.randperm(len(images), generator=generator)
-    weight = share.view(-1, 1, 1, 1)
-    return weight * images + (1 - weight) * images[other], share[:, None] * target + (1 - share[:, None]) * target[
-        other
-    ]
+    share = torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, count).astype(np.float32))
+    other = torch.randperm(count, generator=generator)
+    return tuple(part[other].lerp(part, share.view(-1, *[1] * (part.dim() - 1))) for part in parts)
 
 
 def auroc(scores: Tensor, labels: Tensor) -> float:

@@ -95,7 +95,7 @@ def _without_steps(asked: Asked) -> dict[str, Any]:
 
 def train_slices(asked: Asked, target: Target) -> Bundle | None:
     """NoduleNet or HCCNet."""
-    from LiverAILib.analysis.slices import PIXEL_MM, SIZE
+    from LiverAILib.analysis.slices import MARGIN_MM, PIXEL_MM, SIZE
     from LiverAILib.training.slices import SliceRecipe, SliceTraining
     from LiverAILib.training.validated import hccnet_results, nodulenet_results
 
@@ -106,14 +106,14 @@ def train_slices(asked: Asked, target: Target) -> Bundle | None:
         epochs = asked.steps / max(1, len(train) // recipe.batch)
         recipe = replace(recipe, epochs=epochs, warmup_epochs=min(recipe.warmup_epochs, 0.05 * epochs))
     training = SliceTraining(train, held.of(target), recipe)
-    _begin(training.network, asked.start)
+    _begin(training.network.network, asked.start)
     positive = int(training.train.labels.sum())
     asked.say(f"{len(training.train)} slices, {positive} with the finding; {len(training.validation)} for validation")
     weights, loop = training.run(asked.work, minutes=asked.minutes, say=asked.say)
     package = asked.provenance("slices")
     if package is None:
         return None
-    training.network.load_state_dict(weights)
+    training.network.network.load_state_dict(weights)
     if target == "nodulenet":
         extra, rows = nodulenet_results(training)
         words = "Which axial CT slices of the liver show a lesion", ["no lesion", "lesion"]
@@ -128,7 +128,7 @@ def train_slices(asked: Asked, target: Target) -> Bundle | None:
         in_plane_mm=PIXEL_MM,
         shape=(1, SIZE, SIZE),
         output="logits",
-        extra={"size": SIZE, **extra},
+        extra={"size": SIZE, "liver_margin_mm": MARGIN_MM, **extra},
         results=rows,
     )
     return write_package(package[0], weights, described, recipe, loop, package[1])

@@ -13,6 +13,7 @@ import torch
 from LiverAILib.networks.resnet34 import ResNet34, ResNet34Preset
 from LiverAILib.phantom import EVALUATION_SEEDS, Phantom, PhantomOptions, generate
 from LiverAILib.study import Phase
+from LiverAILib.training.places import place_loss
 from LiverAILib.training.slice_samples import LEFT_OUT, LabelledSlices, SliceSamples, exam_slices
 from LiverAILib.training.slices import SliceRecipe, SliceTraining, auroc, balanced_chances, mix, vary
 
@@ -36,7 +37,10 @@ def toy(count: int, first_patient: int, seed: int) -> SliceSamples:
     images = torch.randint(80, 120, (count, 1, 32, 32), generator=generator(seed))
     images[:, :, 8:24, 8:24] += 100 * labels.view(-1, 1, 1, 1)
     patients = torch.arange(first_patient, first_patient + count)
-    return SliceSamples(images.to(torch.uint8), labels, patients, patients, torch.zeros(count, dtype=torch.bool))
+    places = torch.zeros((count, 1, 8, 8), dtype=torch.uint8)
+    places[:, :, 2:6, 2:6] = 255 * labels.view(-1, 1, 1, 1).to(torch.uint8)
+    real = torch.zeros(count, dtype=torch.bool)
+    return SliceSamples(images.to(torch.uint8), labels, patients, patients, real, places)
 
 
 def test_the_defaults_are_the_papers() -> None:
@@ -83,7 +87,8 @@ def test_real_slices_and_both_labels_are_drawn_often_enough() -> None:
     real = torch.zeros(100, dtype=torch.bool)
     real[:1] = real[95:] = True
     none = torch.zeros(100, dtype=torch.long)
-    chances = balanced_chances(SliceSamples(none.view(-1, 1, 1, 1), labels, none, none, real), 0.3)
+    nothing = none.view(-1, 1, 1, 1)
+    chances = balanced_chances(SliceSamples(nothing, labels, none, none, real, nothing), 0.3)
     chances = chances / chances.sum()
     assert float(chances[labels == 1].sum()) == pytest.approx(0.5)
     assert float(chances[0]) == pytest.approx(0.15)
@@ -107,45 +112,82 @@ def test_nothing_is_trained_on_evaluation_seeds(phantom: Phantom) -> None:
         exam_slices(kept)
 
 
+def varied(images: torch.Tensor, recipe: SliceRecipe, seed: int = 0) -> torch.Tensor:
+    return vary(images, images[:, :, ::4, ::4], recipe, generator(seed))[0]
+
+
 def test_without_amounts_augmentation_changes_nothing() -> None:
     images = torch.rand(3, 1, 32, 40) * 2 - 1
-    assert torch.allclose(vary(images, STILL, generator()), images, atol=1e-5)
+    assert torch.allclose(varied(images, STILL), images, atol=1e-5)
 
 
 def test_each_augmentation_does_what_it_is_called() -> None:
     images = torch.rand(1, 1, 32, 32) * 2 - 1
-    flipped = vary(images, replace(STILL, flip=1.0), generator())
+    flipped = varied(images, replace(STILL, flip=1.0))
     assert torch.allclose(flipped, images.flip(-1), atol=1e-5)
     ramp = torch.linspace(-1, 1, 64).view(1, 1, 1, -1).expand(1, 1, 64, -1).contiguous()
-    cropped = vary(ramp, replace(STILL, area=(0.25, 0.25)), generator())
+    cropped = varied(ramp, replace(STILL, area=(0.25, 0.25)))
     assert float(cropped.max() - cropped.min()) == pytest.approx(1, abs=0.05)  # half of the width
     spot = torch.full((1, 1, 65, 65), -1.0)
     spot[..., 10, 32] = 1
-    rotated = vary(spot, replace(STILL, rotation_degrees=40.0), generator(2))
+    rotated = varied(spot, replace(STILL, rotation_degrees=40.0), 2)
     y, x = divmod(int(rotated.argmax()), 65)
     assert (y - 32) ** 2 + (x - 32) ** 2 == pytest.approx(22**2, rel=0.12)
     assert x != 32
-    brighter = vary(images * 0, replace(STILL, shift=0.3), generator())
+    brighter = varied(images * 0, replace(STILL, shift=0.3))
     assert float(brighter.std()) == pytest.approx(0, abs=1e-6)
     assert 0 < abs(float(brighter.mean())) <= 0.3
-    bent = vary(ramp, replace(STILL, perspective=0.3), generator())
+    bent = varied(ramp, replace(STILL, perspective=0.3))
     assert not torch.allclose(bent[0, 0, 5], bent[0, 0, 60], atol=0.02)  # no longer parallel
-    everything = vary(images.expand(50, -1, -1, -1), SliceRecipe(), generator())
+    everything = varied(images.expand(50, -1, -1, -1), SliceRecipe())
     assert -1 <= float(everything.min()) <= float(everything.max()) <= 1
     assert torch.isfinite(everything).all()
 
 
 def test_slices_may_be_learnt_from_at_a_smaller_size() -> None:
-    assert vary(torch.zeros(2, 1, 64, 64), replace(STILL, side=48), generator()).shape == (2, 1, 48, 48)
+    assert varied(torch.zeros(2, 1, 64, 64), replace(STILL, side=48)).shape == (2, 1, 48, 48)
+
+
+def test_the_place_of_the_finding_moves_with_the_image() -> None:
+    places = torch.zeros(40, 1, 16, 16)
+    places[:, :, 3:7, 9:12] = 1
+    images = torch.nn.functional.interpolate(places, scale_factor=4) * 2 - 1
+    moved, along = vary(images, places, replace(SliceRecipe(), gain=0, shift=0), generator())
+    bright = moved > 0
+    assert bright.any()
+    assert float((bright & (along > 0.5)).sum() / (bright | (along > 0.5)).sum()) > 0.9
+
+
+def test_slices_know_where_their_lesions_are(phantom: Phantom) -> None:
+    slices = exam_slices(phantom, pixel_mm=4, size=64)
+    shown = slices.lesion_places.amax(dim=(1, 2, 3)) > 0
+    assert shown[slices.nodule == 1].all()
+    assert not shown[slices.nodule == 0].any()
+    assert 0 < int((slices.hcc_places > 0).sum()) < int((slices.lesion_places > 0).sum())
+    assert (slices.hcc_places <= slices.lesion_places).all()
+
+
+def test_the_heads_learn_the_place_and_are_not_kept(tmp_path: Path) -> None:
+    recipe = SliceRecipe(batch=8, learning_rate=3.2, epochs=10, warmup_epochs=1, area=(0.8, 1.0))
+    training = SliceTraining(toy(32, 0, 1), toy(12, 100, 2), recipe, ResNet34(TINY))
+    weights, _ = training.run(tmp_path, say=lambda text: None)
+    assert set(weights) == set(ResNet34(TINY).state_dict())
+    held = toy(12, 100, 2)
+    with torch.inference_mode():
+        _, found = training.network.eval().with_places(held.images.float() / 127.5 - 1)
+    wanted = torch.nn.functional.adaptive_max_pool2d(held.places.float() / 255, found[0].shape[2:])
+    assert float(found[0].sigmoid()[wanted > 0.5].mean()) > float(found[0].sigmoid()[wanted == 0].mean()) + 0.2
+    assert float(place_loss([40 * wanted - 20], wanted)) < 1e-3 < float(place_loss([20 - 40 * wanted], wanted))
 
 
 def test_mixup_blends_images_and_targets_alike() -> None:
     values = torch.tensor([0.0, 1.0] * 50)
-    images, target = mix(values.view(-1, 1, 1, 1), torch.stack([1 - values, values], 1), 0.4, generator())
+    parts = values.view(-1, 1, 1, 1), torch.stack([1 - values, values], 1)
+    images, target = mix(0.4, generator(), *parts)
     assert torch.allclose(images.flatten(), target[:, 1], atol=1e-6)
     assert torch.allclose(target.sum(dim=1), torch.ones(100))
     assert ((images > 0.02) & (images < 0.98)).any()
-    same, _ = mix(values.view(-1, 1, 1, 1), torch.stack([1 - values, values], 1), 0.0, generator())
+    same, _ = mix(0.0, generator(), *parts)
     assert torch.equal(same.flatten(), values)
 
 

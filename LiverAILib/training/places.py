@@ -1,0 +1,67 @@
+"""Where in a slice the finding is, told to a slice network while it learns.
+
+The paper's networks learnt from labels of whole slices, a hundred thousand of them. With a few thousand a network of
+34 layers does not find out what in a slice the label speaks of, so while it trains three 1 x 1 convolutions on its
+later stages also say where the finding lies, and are judged by its outline (deep supervision; Lee et al., AISTATS
+2015). They are no part of the network that is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from LiverAILib.networks.resnet34 import ResNet34
+
+_HEADS = "places."
+
+
+class PlacingResNet34(nn.Module):
+    """A ResNet34 with a place head on each of its last three stages, at 1/8, 1/16 and 1/32 of the image's size."""
+
+    def __init__(self, network: ResNet34) -> None:
+        super().__init__()
+        self.network = network
+        self.places = nn.ModuleList(_head(width) for width in network.widths[1:])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The network's own logits (batch, 2)."""
+        logits: Tensor = self.network(x)
+        return logits
+
+    def with_places(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The same, and the logits (batch, 1, y, x) of each head."""
+        stages = self.network.stages(x)
+        return self.network.classify(stages[-1]), [
+            head(stage) for head, stage in zip(self.places, stages[2:], strict=True)
+        ]
+
+
+def _head(channels: int) -> nn.Conv2d:
+    head = nn.Conv2d(channels, 1, 1)
+    nn.init.zeros_(head.weight)
+    assert head.bias is not None
+    nn.init.constant_(head.bias, -3.0)  # most places hold nothing
+    return head
+
+
+def without_heads(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of the network itself."""
+    return {key.removeprefix("network."): value for key, value in weights.items() if not key.startswith(_HEADS)}
+
+
+def place_loss(logits: list[Tensor], places: Tensor) -> Tensor:
+    """Mean cross entropy of the heads. places: (batch, 1, y, x) of the image's size, the share of each pixel that the
+    finding covers; a place holds it as far as its fullest pixel does.
+
+    Places with the finding are few: they weigh as the root of how many times more the others are.
+    """
+    total = places.new_zeros(())
+    for found in logits:
+        wanted = F.adaptive_max_pool2d(places, found.shape[2:])
+        share = wanted.mean().clamp(1e-3, 0.5)
+        weight = ((1 - share) / share).sqrt()
+        total = total + F.binary_cross_entropy_with_logits(found.float(), wanted, pos_weight=weight)
+    return total / len(logits)
