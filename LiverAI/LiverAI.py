@@ -8,6 +8,7 @@ import logging
 import sys
 import tempfile
 from pathlib import Path
+from types import MappingProxyType
 
 import qt
 import slicer
@@ -31,6 +32,8 @@ from LiverAIPanel.logic import AnalysisLogic
 from LiverAIPanel.packages import Packages
 from LiverAIPanel.setup_box import SetupBox
 from LiverAIPanel.words import tr
+
+from LiverAILib.errors import LiverAIError
 
 log = logging.getLogger("LiverAI")
 
@@ -80,10 +83,13 @@ def load_terminology():
 class LiverAIWidget(ScriptedLoadableModuleWidget):
     """The panel's place in Slicer."""
 
+    readingOptions = MappingProxyType({})  # of ReadingPanel, for tests
+
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
         self.logic = LiverAILogic()
-        self.panel = None
+        self.panel = self.reading = None
+        self.entered = False
         packages = Packages(RESOURCES / "requirements.txt")
         if packages.missing():
             self.setupBox = SetupBox(self.layout, packages, lambda: self.build(packages))
@@ -92,23 +98,61 @@ class LiverAIWidget(ScriptedLoadableModuleWidget):
 
     def build(self, packages):
         """The panel itself needs the packages too."""
+        from LiverAIPanel.reading_panel import ReadingPanel
+
+        self.packages = packages
+        self.place = qt.QWidget()
+        qt.QVBoxLayout(self.place).setContentsMargins(0, 0, 0, 0)
+        self.layout.addWidget(self.place)
+        self.openAnalysis()
+        self.reading = ReadingPanel(self.layout, self.closeAnalysis, self.openAnalysis, **self.readingOptions)
+        self.layout.addStretch(1)
+
+    def openAnalysis(self):
+        """The analysis's part of the panel, on what the scene holds."""
         from LiverAIPanel.panel import Panel
 
-        self.panel = Panel(self.layout, self.logic, packages)
-
-    def enter(self):
-        if self.panel is not None:
+        AnalysisLogic.locked = False
+        self.analysis = qt.QWidget()
+        inner = qt.QVBoxLayout(self.analysis)
+        inner.setContentsMargins(0, 0, 0, 0)
+        self.place.layout().addWidget(self.analysis)
+        self.panel = Panel(inner, self.logic, self.packages)
+        if self.entered:
             self.panel.enter()
 
+    def closeAnalysis(self):
+        """For a reading session: nothing of the analysis can be seen, reached or begun until it is over."""
+        if self.panel.running:
+            raise LiverAIError(tr("An analysis is running. Wait for it, or cancel it; then log in."))
+        AnalysisLogic.locked = True
+        self.panel.exit()
+        self.panel.close()
+        self.panel = None
+        self.place.layout().removeWidget(self.analysis)
+        self.analysis.setParent(None)
+        self.analysis.deleteLater()
+        self.analysis = None
+
+    def enter(self):
+        self.entered = True
+        for part in (self.panel, self.reading):
+            if part is not None:
+                part.enter()
+
     def exit(self):
-        if self.panel is not None:
-            self.panel.exit()
+        self.entered = False
+        for part in (self.panel, self.reading):
+            if part is not None:
+                part.exit()
 
     def cleanup(self):
         """Slicer quits or reloads the module: the child must not outlive it."""
-        if getattr(self, "panel", None) is not None:
-            self.panel.close()
-            self.panel = None
+        for part in (getattr(self, "reading", None), getattr(self, "panel", None)):
+            if part is not None:
+                part.close()
+        self.reading = self.panel = None
+        AnalysisLogic.locked = False
 
     def onReload(self):
         for name in [name for name in sys.modules if name.partition(".")[0] in ("LiverAILib", "LiverAIPanel")]:

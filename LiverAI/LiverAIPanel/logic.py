@@ -160,6 +160,7 @@ class AnalysisLogic:
     """What `LiverAILogic` can do. root: the folder that holds LiverAILib."""
 
     root = None
+    locked = False  # by a reading session, in which nothing computes and nothing of the AI is shown but by the study
 
     def analyze(
         self, volumes, clinical=None, *, wait=False, results=None, device="auto", on_progress=None, on_finished=None
@@ -170,6 +171,7 @@ class AnalysisLogic:
         once. clinical: a `ClinicalRecord`. results: a folder for the run folder, by default LiverAI in the user's home.
         Raises LiverAIError, with a sentence for the user, when the volumes can't be used or the analysis fails.
         """
+        self._check_unlocked()
         chosen = {Phase(str(phase)): node for phase, node in volumes.items() if node is not None}
         check_volumes(chosen)
         if Job.current is not None:
@@ -194,6 +196,10 @@ class AnalysisLogic:
         if job.error is not None:
             raise LiverAIError(job.error or tr("Cancelled. Nothing was written."))
         return job.nodes
+
+    def _check_unlocked(self):
+        if AnalysisLogic.locked:
+            raise LiverAIError(tr("A reading session is open. Log out of it first."))
 
     def newRunFolder(self, parent):
         """A run folder that is not there yet, in a folder that is made if it has to be."""
@@ -230,6 +236,7 @@ class AnalysisLogic:
 
     def show(self, runFolder, volumes):
         """Put a run's findings into the scene and the lesion probability over the slices."""
+        self._check_unlocked()
         from LiverAILib.scene.load import show_run
         from LiverAILib.scene.overlay import OPACITY
         from LiverAILib.scene.shown import remember

@@ -10,9 +10,12 @@ from LiverAIPanel.words import tr, type_title
 
 
 class OverlayBox:
-    """parameters(): the panel's settings. on_change(): draw again. on_layout(name). on_surfaces(): for the 3D view."""
+    """parameters(): the panel's settings. on_change(): draw again. on_layout(name). on_surfaces(): for the 3D view.
 
-    def __init__(self, parameters, on_change, on_layout, on_surfaces):
+    Without the last two the views are somebody else's, and there is no row for them.
+    """
+
+    def __init__(self, parameters, on_change, on_layout=None, on_surfaces=None):
         self._parameters = parameters
         self._on_change = on_change
         self._quiet = False
@@ -47,6 +50,11 @@ class OverlayBox:
         )
         self.legend = self._check("legend", tr("Colour legend"), tr("The map's colours and values in slice views."))
         form.addRow(row(self.labels, self.legend))
+        self.layout = None
+        if on_layout is not None:
+            self._add_views(form, on_layout, on_surfaces)
+
+    def _add_views(self, form, on_layout, on_surfaces):
         layouts = [
             ("", tr("Leave as it is")),
             (ONE, tr("1 view")),
@@ -109,7 +117,9 @@ class OverlayBox:
         parameters = self._parameters()
         self._quiet = True
         self.segments.value, self.heat.value = parameters.segments, parameters.heat
-        self.colours.value, self.layout.value = parameters.colours, parameters.layout
+        self.colours.value = parameters.colours
+        if self.layout is not None:
+            self.layout.value = parameters.layout
         self.opacity.setValue(round(100 * parameters.opacity))
         self.threshold.setValue(round(100 * parameters.threshold))
         self.labels.setChecked(parameters.labels)

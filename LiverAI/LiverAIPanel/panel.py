@@ -94,7 +94,6 @@ class Panel:
         self.sections["opinion"] = self._section(layout, tr("Your opinion"), [self.opinion.widget], collapsed=True)
         self.sections["overlay"] = self._section(layout, tr("Overlay and views"), [self.overlay.widget], collapsed=True)
         self.sections["report"] = self._section(layout, tr("Report"), [self.report.widget, place], collapsed=True)
-        layout.addStretch(1)
 
     def _section(self, layout, title, widgets, collapsed=False):
         section = ctk.ctkCollapsibleButton()

@@ -3,7 +3,7 @@
 import slicer
 
 from LiverAILib.scene.navigation import phases_here, show_phase
-from LiverAIPanel.layouts import LAYOUT_IDS, ONE, THREE_D, register_layouts
+from LiverAIPanel.layouts import FOUR, LAYOUT_IDS, ONE, THREE_D, TWO, register_layouts
 
 
 class Views:
@@ -30,6 +30,22 @@ class Views:
         manager.setLayout(LAYOUT_IDS.get(name) or number[name])
         if name in LAYOUT_IDS:
             self._fill(manager, int(name), volumes, phase)
+
+    def hang(self, volumes):
+        """A case as its reading begins: all phases side by side, axial, each fitted in, with one window for all."""
+        manager = self.manager()
+        phases = phases_here(volumes)
+        if manager is None or not phases:
+            return
+        name = {1: ONE, 2: TWO}.get(len(phases), FOUR)
+        self.arrange(name, volumes, phases[-1])
+        self.show_phase(volumes[phases[-1]])
+        self.share_window(volumes.values())
+        views = [f"LiverAI{number + 1}" for number in range(int(name))] if name in LAYOUT_IDS else ["Red"]
+        for view in views:
+            widget = manager.sliceWidget(view)
+            widget.mrmlSliceNode().SetOrientation("Axial")
+            widget.sliceLogic().FitSliceToBackground()
 
     def _fill(self, manager, count, volumes, phase):
         phases = phases_here(volumes)

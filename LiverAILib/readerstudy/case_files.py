@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from LiverAILib.export.nrrd import read_header, read_nrrd
-from LiverAILib.readerstudy.errors import StudyFileError
+from LiverAILib.readerstudy.errors import CaseFileError
 from LiverAILib.readerstudy.layout import cases_folder, run_folder, volumes_folder
 from LiverAILib.study import Phase, Source, Volume
 
@@ -41,16 +41,16 @@ class CaseFiles:
         self._files = files
 
     def checked(self, case: str, name: Path) -> Path:
-        """The path of a file. Raises StudyFileError unless it is the one that was prepared."""
+        """The path of a file. Raises CaseFileError unless it is the one that was prepared."""
         path = self._folder / name
         try:
             found = sha256_of(path)
         except OSError as error:
-            raise StudyFileError(
+            raise CaseFileError(
                 f"{path} can't be read ({error.strerror}). Put the study's case folder beside the study file again."
             ) from error
         if found != self._files[case][name.as_posix()]:
-            raise StudyFileError(f"{path} is not the file that was prepared. Prepare the case again.")
+            raise CaseFileError(f"{path} is not the file that was prepared. Prepare the case again.")
         return path
 
     def check_all(self, case: str) -> int:

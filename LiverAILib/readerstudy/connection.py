@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from LiverAILib.errors import OutputError
-from LiverAILib.readerstudy.errors import SessionError, StudyFileBusyError, StudyFileError
+from LiverAILib.readerstudy.errors import SessionEndedError, SessionError, StudyFileBusyError, StudyFileError
 from LiverAILib.readerstudy.schema import APPLICATION_ID, READABLE_IN_SESSION
 
 #: How long a program waits for another one that is writing.
@@ -76,7 +76,9 @@ def in_words(path: Path) -> Iterator[None]:
     except sqlite3.IntegrityError as error:
         text = str(error)
         if "session ended" in text:
-            raise SessionError("This session has ended: the same code logged in elsewhere. Log in again.") from error
+            raise SessionEndedError(
+                "This session has ended: the same code logged in elsewhere. Log in again."
+            ) from error
         if "answered already" in text or "entry.reader" in text:
             raise SessionError("This case was answered already; an answer is final.") from error
         raise StudyFileError(f"{path.name}: the entry is not allowed: {text}.") from error

@@ -23,8 +23,16 @@ class StudyFileBusyError(StudyFileError):
     """Another program holds the study file for too long."""
 
 
+class CaseFileError(StudyFileError):
+    """A prepared file of a case is missing or was changed. The text names the case: not for a reader's eyes."""
+
+
 class SessionError(ReaderStudyError):
     """A step of a reading session that is not possible now: the text says which one is."""
+
+
+class SessionEndedError(SessionError):
+    """The session is over: logged out, or the same code logged in elsewhere."""
 
 
 class AnswerError(SessionError):

@@ -20,7 +20,7 @@ from LiverAILib.readerstudy.allocation import Slot
 from LiverAILib.readerstudy.answers import agreement, checked_answer
 from LiverAILib.readerstudy.case_files import CaseFiles, Grid
 from LiverAILib.readerstudy.connection import reader_connection
-from LiverAILib.readerstudy.errors import NotYetError, SessionError
+from LiverAILib.readerstudy.errors import NotYetError, SessionEndedError, SessionError
 from LiverAILib.readerstudy.protocol import ArmSpec, Question
 from LiverAILib.readerstudy.schema import Kind
 from LiverAILib.readerstudy.state import ReaderState, replay
@@ -90,6 +90,7 @@ def open_session(path: Path, code: str, clock: Clock | None = None) -> ReaderSes
         arms=protocol.arms,
         idle_seconds=protocol.idle_seconds,
         pilot=state.sealed is None,
+        replaced=bool(reader.open_sessions),
         clock=clock,
     )
 
@@ -98,7 +99,8 @@ class ReaderSession:
     """The engine behind the reading panel. Made by `open_session`; use it from one thread.
 
     `next_case`, then `log` what happens (at least FIRST_VIEW), then `submit`; after a crash log in again. pilot: the
-    protocol is not sealed, so that nothing read now counts for a primary endpoint.
+    protocol is not sealed, so that nothing read now counts for a primary endpoint. replaced: an earlier session of this
+    code had not been logged out of, by a crash or because it was open elsewhere; it has ended.
     """
 
     def __init__(
@@ -113,10 +115,12 @@ class ReaderSession:
         arms: Sequence[ArmSpec],
         idle_seconds: float,
         pilot: bool,
+        replaced: bool,
         clock: Clock,
     ) -> None:
         self.code = code
         self.pilot = pilot
+        self.replaced = replaced
         self._path = path
         self._number = number
         self._reader = reader
@@ -142,11 +146,16 @@ class ReaderSession:
         slots = [slot for slot in self._reader.slots if not slot.training]
         return Standing(done=sum(self._reader.done(slot) for slot in slots), total=len(slots))
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether the next reading is of the images just answered, at once (sequential design)."""
+        return bool(self._queue) and self._queue[0].case == self._last_case
+
     def next_case(self) -> ReadingCase | None:
         """Open the next case of the reader's own order; None when all is read.
 
         Raises SessionError while a case is open, NotYetError with the date if the washout is not over, and
-        StudyFileError if the case's files are not those that were prepared.
+        CaseFileError if the case's files are not those that were prepared.
         """
         if self._open is not None:
             raise SessionError("A case is open. Submit its answer first; there is no way to skip it.")
@@ -164,8 +173,11 @@ class ReaderSession:
 
     def volumes(self) -> dict[Phase, Volume]:
         """The images of the open case, under neutral names."""
-        case = self._case()
-        return {phase: self._files.volume(case.slot.case, phase) for phase in case.grids}
+        return {phase: self.volume(phase) for phase in self._case().grids}
+
+    def volume(self, phase: Phase) -> Volume:
+        """The images of one phase of the open case, so that a panel can load them one by one."""
+        return self._files.volume(self._case().slot.case, phase)
 
     def ai_run(self) -> Path:
         """The AI's run folder of the open case. Logs that it was shown. Raises SessionError in the unassisted arm."""
@@ -260,7 +272,7 @@ class ReaderSession:
 
     def _case(self) -> _OpenCase:
         if self._connection is None:
-            raise SessionError("This session has ended. Log in again.")
+            raise SessionEndedError("This session has ended. Log in again.")
         if self._open is None:
             raise SessionError("No case is open. Ask for the next one.")
         return self._open
@@ -277,7 +289,7 @@ class ReaderSession:
 
     def _append(self, kind: Kind, content: Mapping[str, Any], slot: Slot | None, revision: int | None = None) -> None:
         if self._connection is None:
-            raise SessionError("This session has ended. Log in again.")
+            raise SessionEndedError("This session has ended. Log in again.")
         append_entry(
             self._connection,
             self._path,

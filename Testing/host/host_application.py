@@ -117,6 +117,7 @@ class Application(QtCore.QObject):
         self.modules_selected: list[str] = []
         self.language = ""
         self._io = IOManager()
+        self._settings = QtCore.QSettings(str(home / "settings.ini"), QtCore.QSettings.Format.IniFormat)
         self._layout_manager = layout_manager
 
     def coreIOManager(self) -> IOManager:
@@ -124,6 +125,9 @@ class Application(QtCore.QObject):
 
     def layoutManager(self) -> LayoutManager | None:
         return self._layout_manager
+
+    def userSettings(self) -> QtCore.QSettings:
+        return self._settings
 
     def testingEnabled(self) -> bool:
         return True

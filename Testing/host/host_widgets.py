@@ -85,12 +85,13 @@ class CollapsibleButton(QtWidgets.QWidget):
 class PathLineEdit(QtWidgets.QWidget):
     """ctkPathLineEdit."""
 
-    Dirs = 1
+    Files, Dirs = 2, 1
     currentPathChanged = QtCore.Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
         self.filters = 0
+        self.nameFilters: list[str] = []
         layout = QtWidgets.QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         self._edit = QtWidgets.QLineEdit()

@@ -32,7 +32,7 @@ class Move:
     after: tuple[float, float] | None
 
 
-def _square(canvas: Canvas, positive: str, negative: str) -> Any:
+def square(canvas: Canvas, positive: str, negative: str) -> Any:
     axes = canvas.add_subplot()
     axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=0.8, linestyle=":")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
@@ -41,7 +41,7 @@ def _square(canvas: Canvas, positive: str, negative: str) -> Any:
     return axes
 
 
-def _finish(axes: Any) -> None:
+def tidy(axes: Any) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(visible=True, color="#eeeeee", linewidth=0.6)
     axes.set_axisbelow(True)
@@ -58,7 +58,7 @@ def draw_points(
     negative: str,
 ) -> None:
     """The AI's curve and point, and each reader's two points joined by a line; arms are (after, before)."""
-    axes = _square(canvas, positive, negative)
+    axes = square(canvas, positive, negative)
     if curve is not None:
         x, y = curve.false_positive_fraction, curve.true_positive_fraction
         axes.plot(x, y, color=AI_COLOUR, linewidth=1.4, label=AI, zorder=2)
@@ -75,7 +75,7 @@ def draw_points(
         axes.plot([], [], marker, markersize=6, color="#666666", linestyle="none", label=move.name)
     axes.plot([], [], "o", markerfacecolor="white", color=COLOURS[0], linestyle="none", label=f"open: {arms[1]}")
     axes.plot([], [], "o", color=COLOURS[1], linestyle="none", label=f"filled: {arms[0]}")
-    _finish(axes)
+    tidy(axes)
     axes.legend(loc="lower right", fontsize=8, frameon=False)
 
 
@@ -93,7 +93,7 @@ def draw_curves(
     negative: str,
 ) -> None:
     """Each reader's curve by arm, with the readers' mean, and the AI's."""
-    axes, where = _square(canvas, positive, negative), np.linspace(0, 1, 201)
+    axes, where = square(canvas, positive, negative), np.linspace(0, 1, 201)
     for colour, (arm, row) in zip(COLOURS, curves.items(), strict=False):
         points = [(c.false_positive_fraction, c.true_positive_fraction) for c in row if c is not None]
         for x, y in points:
@@ -103,7 +103,7 @@ def draw_curves(
             axes.plot(where, _mean_curve(points, where), color=colour, linewidth=2.2, label=label)
     if ai is not None:
         axes.plot(ai.false_positive_fraction, ai.true_positive_fraction, color=AI_COLOUR, linewidth=1.4, label=AI)
-    _finish(axes)
+    tidy(axes)
     axes.legend(loc="lower right", fontsize=8, frameon=False)
 
 
@@ -117,7 +117,7 @@ def draw_intervals(canvas: Canvas, *, bars: Sequence[tuple[str, Estimate]], labe
     axes.set_yticks(range(len(bars)), [name for name, _ in bars])
     axes.set_ylim(len(bars) - 0.5, -0.5)
     axes.set_xlabel(label)
-    _finish(axes)
+    tidy(axes)
 
 
 def draw_free_response(canvas: Canvas, *, curves: Mapping[str, Sequence[FreeResponseCurve]], kind: str) -> None:
@@ -144,7 +144,7 @@ def draw_free_response(canvas: Canvas, *, curves: Mapping[str, Sequence[FreeResp
         "false marks per patient" if kind == "FROC" else "fraction of lesion-free patients with a false mark"
     )
     axes.set_ylabel("fraction of lesions found" + (", weighted" if kind == "wAFROC" else ""))
-    _finish(axes)
+    tidy(axes)
     axes.legend(loc="lower right", fontsize=8, frameon=False)
 
 
@@ -158,7 +158,7 @@ def draw_confusion(canvas: Canvas, *, matrix: ConfusionMatrix) -> None:
         for j, count in enumerate(row):
             colour = "white" if shares[i, j] > 0.55 else "#333333"
             axes.text(j, i, str(count), ha="center", va="center", fontsize=8, color=colour)
-    names = [_short(name) for name in matrix.classes]
+    names = [short_name(name) for name in matrix.classes]
     axes.set_xticks(range(len(names)), names, rotation=35, ha="right", fontsize=8)
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.set_xlabel("called")
@@ -166,7 +166,7 @@ def draw_confusion(canvas: Canvas, *, matrix: ConfusionMatrix) -> None:
     canvas.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
     known = {
         "Hepatocellular carcinoma": "HCC",
         "Intrahepatic cholangiocarcinoma": "ICC",
@@ -205,5 +205,5 @@ def draw_times(canvas: Canvas, *, boxes: Mapping[tuple[str, str], Array], arms: 
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("{x:g}")
     axes.tick_params(axis="y", which="minor", labelsize=7)
-    _finish(axes)
+    tidy(axes)
     axes.legend(fontsize=8, frameon=False)
