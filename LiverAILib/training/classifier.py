@@ -92,8 +92,10 @@ class ClassifierTraining:
         """The learning rate of a step."""
         return self.recipe.rate(step, self.steps_per_epoch)
 
-    def loss(self, generator: torch.Generator) -> Tensor:
-        """Cross entropy of one batch, types equally likely, varied and with drop-outs."""
+    def draw(self, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """One batch, types equally likely, varied and with drop-outs: images, phases present, clinical vectors,
+        types.
+        """
         recipe, train = self.recipe, self.train
         chosen = torch.multinomial(self.chances, recipe.batch, replacement=True, generator=generator)
         images = vary(train.images[chosen].float() / 127.5 - 1, recipe, generator)
@@ -101,11 +103,14 @@ class ClassifierTraining:
             images = shrunk(images, recipe.small_side)
         present = drop_phases(train.present[chosen], recipe.phase_drop, generator)
         clinical = drop_clinical(train.clinical[chosen], recipe.item_drop, recipe.record_drop, generator)
+        return images, present, clinical, train.labels[chosen]
+
+    def loss(self, batch: tuple[Tensor, ...]) -> Tensor:
+        """Cross entropy, labels smoothed."""
+        *inputs, labels = (part.to(self.device) for part in batch)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16_is_fast(self.device)):
-            logits = self.network(images.to(self.device), present.to(self.device), clinical.to(self.device))
-        return F.cross_entropy(
-            logits.float(), train.labels[chosen].to(self.device), label_smoothing=recipe.label_smoothing
-        )
+            logits = self.network(*inputs)
+        return F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Accuracy and mean log loss over the validation lesions with all they have."""

@@ -40,8 +40,8 @@ def add_parser(subparsers: Any, name: str = "train", **options: Any) -> argparse
         "The data folder holds NAME_ct.nii.gz (HU) and NAME_label.nii.gz (1 liver, 2 lesion) for each case,\n"
         "optionally NAME_organs.nii.gz, and cases.json with each case's patient. Patients are split by --split-seed;\n"
         "test patients are never trained on. A stopped training goes on where it was.\n\n"
-        "All networks but liversegnet learn from synthetic exams on the cases' anatomy and from phantoms, which are\n"
-        "made once and kept in --pool; --pool-only makes them and does not train.",
+        "All networks also learn from synthetic exams on the cases' anatomy and from phantoms, which are made once\n"
+        "and kept in --pool; --pool-only makes them and does not train.",
         **options,
     )
     parser.add_argument("network", choices=NETWORKS)
@@ -110,8 +110,7 @@ def run(args: argparse.Namespace) -> int:
         import torch
 
         torch.set_num_threads(args.threads)
-    train = _train_liversegnet if args.network == "liversegnet" else _train_other
-    return train(args, split, args.work or DEFAULT_WORK / args.network, recipe)
+    return _train(args, split, args.work or DEFAULT_WORK / args.network, recipe)
 
 
 def _say(text: str) -> None:
@@ -148,25 +147,7 @@ def _start(args: argparse.Namespace, split: Split, package: str) -> Mapping[str,
     return bundle.load().state_dict()
 
 
-def _train_liversegnet(args: argparse.Namespace, split: Split, work: Path, recipe: Mapping[str, Any]) -> int:
-    from LiverAILib.training.liversegnet import Recipe, Training, write_package
-    from LiverAILib.training.phantoms import make_pool
-
-    options = {**recipe, "minutes": args.minutes, **({} if args.phantoms else {"phantom_share": 0.0})}
-    chosen = Recipe(**options)
-    if args.phantoms:
-        make_pool(work / "pool", args.phantoms, chosen.in_plane_mm, say=_say)
-    if args.pool_only:
-        return 0
-    training = Training(split, work, chosen, _say, _start(args, split, "liversegnet"))
-    training.run()
-    if args.output:
-        bundle = write_package(training, args.output / "liversegnet", args.trained_on, args.data_licence, args.version)
-        print(f"wrote {bundle.folder}")
-    return 0
-
-
-def _train_other(args: argparse.Namespace, split: Split, work: Path, recipe: Mapping[str, Any]) -> int:
+def _train(args: argparse.Namespace, split: Split, work: Path, recipe: Mapping[str, Any]) -> int:
     from LiverAILib.training.packages import Provenance
     from LiverAILib.training.trainers import TRAINERS, Asked, pool_kinds, side_patients
 

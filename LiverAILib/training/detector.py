@@ -121,7 +121,7 @@ class DetectorTask:
         drops = sum(step >= fraction * recipe.steps for fraction in recipe.drops)
         return recipe.learning_rate * min(1.0, (step + 1) / max(recipe.warmup, 1)) * 0.1**drops
 
-    def draw(self, generator: torch.Generator) -> tuple[Tensor, list[Tensor]]:
+    def stack(self, generator: torch.Generator) -> tuple[Tensor, list[Tensor]]:
         """One stack (1, z, y, x) in [-1, 1] and the true boxes of its z - 10 target slices."""
         recipe = self.recipe
         chance = torch.rand(4, generator=generator).tolist()
@@ -137,11 +137,14 @@ class DetectorTask:
         reach = LesionDetector.neighbours
         return image, slice_boxes(lesion[reach:-reach].numpy() > 0)
 
-    def loss(self, generator: torch.Generator) -> Tensor:
-        """The sum of the detector's four losses on a fresh batch."""
-        draws = [self.draw(generator) for _ in range(self.recipe.batch)]
-        images = torch.stack([image for image, _ in draws]).to(self.device)
-        truth = [boxes.to(self.device) for _, stack in draws for boxes in stack]
+    def draw(self, generator: torch.Generator) -> tuple[Tensor, list[Tensor]]:
+        """One batch of stacks (batch, 1, z, y, x), and the true boxes of all their target slices."""
+        draws = [self.stack(generator) for _ in range(self.recipe.batch)]
+        return torch.stack([image for image, _ in draws]), [boxes for _, stack in draws for boxes in stack]
+
+    def loss(self, batch: tuple[Tensor, list[Tensor]]) -> Tensor:
+        """The sum of the detector's four losses."""
+        images, truth = batch[0].to(self.device), [boxes.to(self.device) for boxes in batch[1]]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16_is_fast(self.device)):
             losses = self.network(images, truth)
         return torch.stack(list(losses.values())).sum()

@@ -1,7 +1,7 @@
-"""A resumable training of a classification network: steps, rate, average of the weights, checkpoints, curves.
+"""A resumable training of a network: steps, rate, average of the weights, checkpoints, curves.
 
 What is drawn in a step depends on the seed and the step's number only, so a run that was stopped and goes on gives the
-same weights as one that was not.
+same weights as one that was not. The next batch is drawn in a thread while this one is learnt from.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -43,8 +44,12 @@ class Task(Protocol):
         """The learning rate of a step."""
         ...
 
-    def loss(self, generator: torch.Generator) -> Tensor:
-        """The loss of one freshly drawn batch."""
+    def draw(self, generator: torch.Generator) -> Any:
+        """One batch; not called twice at once, but beside `loss` and `validate`."""
+        ...
+
+    def loss(self, batch: Any) -> Tensor:
+        """The loss of one batch."""
         ...
 
     def validate(self, network: nn.Module) -> dict[str, float]:
@@ -108,8 +113,16 @@ class Loop:
         self._resume()
         started = time.monotonic() - 60 * self.spent_minutes
         saved = self.spent_minutes
+        with ThreadPoolExecutor(1) as drawer:
+            self._steps(drawer, started, saved)
+        return self.average
+
+    def _steps(self, drawer: ThreadPoolExecutor, started: float, saved: float) -> None:
+        coming = self._drawn(drawer, self.step)
         while self.progress < 1:
-            self._one_step()
+            batch = coming.result()
+            coming = self._drawn(drawer, self.step + 1)
+            self._one_step(batch)
             self.spent_minutes = (time.monotonic() - started) / 60
             over = self.progress >= 1
             if self.step % 20 == 0:
@@ -122,22 +135,23 @@ class Loop:
             if self.step % self.save_every == 0 or over or self.spent_minutes - saved > self.save_minutes:
                 saved = self.spent_minutes
                 self._save()
-        return self.average
+
+    def _drawn(self, drawer: ThreadPoolExecutor, step: int) -> Future[Any]:
+        return drawer.submit(self.task.draw, torch.Generator().manual_seed(self.seed * 1_000_003 + step))
 
     @property
     def progress(self) -> float:
         """The part of the budget that is spent, in steps or in minutes."""
         return max(self.step / max(self.steps, 1), self.spent_minutes / self.minutes if self.minutes else 0.0)
 
-    def _one_step(self) -> None:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
+    def _one_step(self, batch: Any) -> None:
         rate = self.task.rate(self.step if self.minutes is None else int(self.progress * self.steps))
         for group in self.task.optimizer.param_groups:
             group["lr"] = rate
         network = self.task.network.train()
         with torch.random.fork_rng():  # drop-out too follows from the step
             torch.manual_seed(self.seed * 1_000_003 + self.step)
-            loss = self.task.loss(generator)
+            loss = self.task.loss(batch)
         self.task.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(network.parameters(), self.clip_norm)

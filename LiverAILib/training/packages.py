@@ -1,4 +1,4 @@
-"""Model packages of the detector, the classifier and the slice networks: what their metadata say.
+"""Model packages: what their metadata say.
 
 Which keys the analysis reads, and under which names, is listed in `analysis.packages`.
 """
@@ -35,8 +35,8 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Described:
-    """What differs between the packages. shape: of the input (channel first), in words where it may vary. extra: keys
-    of `analysis.packages`. results: rows of what, on, n and value.
+    """What differs between the packages. shape: of the input (channel first), in words where it may vary. kind: the
+    output's, as MONAI names it. extra: keys of `analysis.packages`. results: rows of what, on, n and value.
     """
 
     network: str
@@ -46,8 +46,10 @@ class Described:
     in_plane_mm: float
     shape: Sequence[int | str]
     output: str
-    extra: Mapping[str, Any]
     results: Sequence[Mapping[str, Any]]
+    kind: str = "classification"
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    phases: Sequence[Phase] = TRAINED_PHASES
 
 
 def result(what: str, on: str, n: int, value: float) -> dict[str, Any]:
@@ -74,7 +76,7 @@ def write_package(
             "in_plane_mm": described.in_plane_mm,
             "min_slice_mm": MIN_SLICE_MM,
             "window_hu": WINDOW_HU,
-            "phases": [str(phase) for phase in TRAINED_PHASES],
+            "phases": [str(phase) for phase in described.phases],
         },
         "trained_on": provenance.trained_on,
         "data_licence": provenance.data_licence,
@@ -101,14 +103,14 @@ def write_package(
                     "spatial_shape": space,
                     "dtype": "float32",
                     "value_range": [-1, 1],
-                    "is_patch_data": True,
+                    "is_patch_data": described.kind != "segmentation",
                     "channel_def": {"0": "image"},
                 }
             },
             "outputs": {
                 "pred": {
                     "type": described.output,
-                    "format": "detection" if described.output == "boxes" else "classification",
+                    "format": described.kind,
                     "num_channels": len(described.labels),
                     "spatial_shape": [],
                     "dtype": "float32",

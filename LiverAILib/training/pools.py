@@ -2,7 +2,7 @@
 
     lesions_KIND_SEED.npz    crops for the lesion classifier
     slices_KIND_SEED.npz     slices for NoduleNet and HCCNet
-    volume_KIND_SEED_PHASE.npz   volumes for the lesion detector
+    volume_KIND_SEED_PHASE.npz   volumes for LiverSegNet and the lesion detector
 
 KIND is `exam` (on real anatomy), `phantom`, or `real` (a scan as it is, slices only; its name for the seed). Making a
 pool goes on where it was stopped; what is there already is not made again.
@@ -52,7 +52,8 @@ def training_phantom(seed: int, in_plane_mm: float = 1.25) -> TypedExam:
         raise StudyError(f"Seeds from {EVALUATION_SEEDS} up are for evaluation only. Choose a smaller one.")
     chooser = np.random.default_rng([seed, 52])
     slice_mm = float(chooser.uniform(2.0, 6.0))
-    reach_mm = float(chooser.uniform(200, 280))
+    tall = chooser.random() < 0.15  # down to the pelvis
+    reach_mm = float(chooser.uniform(380, 480) if tall else chooser.uniform(200, 290))
     shape = (round(reach_mm / slice_mm), round(350 / in_plane_mm), round(420 / in_plane_mm))
     return generate(
         seed, phases=PHASES, options=PhantomOptions(shape=shape, spacing_mm=(slice_mm, in_plane_mm, in_plane_mm))
@@ -152,6 +153,6 @@ def load_labelled(folder: Path) -> LabelledSlices:
     return LabelledSlices.joined(parts)
 
 
-def load_detector_cases(folder: Path, in_plane_mm: float) -> list[TrainingCase]:
-    """All volumes of a pool."""
+def load_synthetic(folder: Path, in_plane_mm: float) -> list[TrainingCase]:
+    """All volumes of a pool; about 15 MB of memory each."""
     return load_volumes(sorted(folder.glob("volume_*.npz")), in_plane_mm)

@@ -105,15 +105,20 @@ class SliceTraining:
         """The learning rate of a step."""
         return self.recipe.rate(step, self.steps_per_epoch)
 
-    def loss(self, generator: torch.Generator) -> Tensor:
-        """Cross entropy of one varied batch, pairs mixed, labels smoothed; plus that of the places."""
+    def draw(self, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """One varied batch, pairs mixed: images, targets (n, 2), places."""
         recipe = self.recipe
         chosen = torch.multinomial(self.chances, recipe.batch, replacement=True, generator=generator)
         images, places = vary(
             self.train.images[chosen].float() / 127.5 - 1, self.train.places[chosen].float() / 255, recipe, generator
         )
         target = F.one_hot(self.train.labels[chosen], 2).float()
-        images, target, places = mix(recipe.mixup, generator, images, target, places)
+        return mix(recipe.mixup, generator, images, target, places)
+
+    def loss(self, batch: tuple[Tensor, ...]) -> Tensor:
+        """Cross entropy, labels smoothed; plus that of the places."""
+        recipe = self.recipe
+        images, target, places = batch
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16_is_fast(self.device)):
             logits, found = self.network.with_places(images.to(self.device))
         loss = F.cross_entropy(logits.float(), target.to(self.device), label_smoothing=recipe.label_smoothing)

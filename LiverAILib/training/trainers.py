@@ -1,4 +1,4 @@
-"""`liverai train NETWORK`: pools, recipe, training and package of each network beside LiverSegNet."""
+"""`liverai train NETWORK`: pools, recipe, training and package of each network."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import Any
 from torch import Tensor, nn
 
 from LiverAILib.bundles import Bundle
+from LiverAILib.study import Phase
 from LiverAILib.training.cases import CaseFiles, Split
 from LiverAILib.training.lesion_samples import LesionSamples
-from LiverAILib.training.packages import Described, Provenance, write_package
+from LiverAILib.training.packages import Described, Provenance, result, write_package
 from LiverAILib.training.pools import (
     Kind,
     PoolOptions,
-    load_detector_cases,
     load_labelled,
     load_lesions,
+    load_synthetic,
     make_pools,
 )
 from LiverAILib.training.slice_samples import Target
@@ -189,7 +190,7 @@ def train_detector(asked: Asked) -> Bundle | None:
     asked.fill("volume")
     recipe = DetectorRecipe(**asked.recipe)
     real = [training_case(files, recipe.in_plane_mm) for files in asked.split.train]
-    made = load_detector_cases(asked.pool / "train", recipe.in_plane_mm)
+    made = load_synthetic(asked.pool / "train", recipe.in_plane_mm)
     held = asked.split.validation
     task = DetectorTask(real, made, held, recipe)
     _begin(task.network, asked.start)
@@ -199,7 +200,7 @@ def train_detector(asked: Asked) -> Bundle | None:
     if package is None:
         return None
     task.network.load_state_dict(weights)
-    volumes = load_detector_cases(asked.pool / "validation", recipe.in_plane_mm)
+    volumes = load_synthetic(asked.pool / "validation", recipe.in_plane_mm)
     real_held = [training_case(files, recipe.in_plane_mm) for files in held]
     found = found_in_cases(task, [*real_held, *volumes])
     extra, rows = detector_results(found, "volumes of validation patients and phantoms")
@@ -211,14 +212,52 @@ def train_detector(asked: Asked) -> Bundle | None:
         in_plane_mm=recipe.in_plane_mm,
         shape=(1, "n + 10", "32*n", "32*n"),
         output="boxes",
+        kind="detection",
         extra=extra,
         results=rows,
     )
     return write_package(package[0], weights, described, recipe, loop, package[1])
 
 
+def train_liversegnet(asked: Asked) -> Bundle | None:
+    """Liver and lesion segmentation."""
+    from LiverAILib.training.cases import training_case
+    from LiverAILib.training.liversegnet import SegmentationRecipe, SegmentationTask, train_segmentation
+
+    asked.fill("volume")
+    recipe = SegmentationRecipe(**asked.recipe)
+    real = [training_case(files, recipe.in_plane_mm) for files in asked.split.train]
+    made = load_synthetic(asked.pool / "train", recipe.in_plane_mm)
+    held = asked.split.validation
+    task = SegmentationTask(real, made, held, recipe)
+    asked.say(f"{len(real)} scans and {len(made)} synthetic volumes; {len(held)} scans for validation")
+    weights, loop = train_segmentation(task, asked.work, minutes=asked.minutes, start=asked.start, say=asked.say)
+    package = asked.provenance("volume")
+    if package is None:
+        return None
+    last = loop.validations[-1] if loop.validations else {}
+    described = Described(
+        network="LiverSegNet",
+        task="Liver and liver lesion segmentation in CT of any contrast phase",
+        paper=LIAIDS_PAPER,
+        labels=["liver", "lesion"],
+        in_plane_mm=recipe.in_plane_mm,
+        shape=(1, "8*n", "32*n", "32*n"),
+        output="logits",
+        kind="segmentation",
+        results=[
+            result(f"{name}, mean", "validation patients", len(held), value)
+            for name, value in last.items()
+            if name != "step"
+        ],
+        phases=tuple(Phase),
+    )
+    return write_package(package[0], weights, described, recipe, loop, package[1])
+
+
 #: By the name that `liverai train` takes: the package's name, and what trains it.
 TRAINERS: Mapping[str, tuple[str, Callable[[Asked], Bundle | None]]] = {
+    "liversegnet": ("liversegnet", train_liversegnet),
     "detector": ("lesiondetector", train_detector),
     "classifier": ("lesionclassifier", train_classifier),
     "nodulenet": ("nodulenet", lambda asked: train_slices(asked, "nodulenet")),
@@ -230,7 +269,7 @@ def pool_kinds(network: str) -> tuple[Kind, ...]:
     """What `--pool-only` makes: what the network learns from; crops and slices together, since they cost little beside
     the exam itself.
     """
-    return ("volume",) if network == "detector" else ("lesions", "slices")
+    return ("volume",) if network in ("liversegnet", "detector") else ("lesions", "slices")
 
 
 def side_patients(split: Split) -> dict[str, list[str]]:

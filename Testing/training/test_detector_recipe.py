@@ -79,7 +79,7 @@ def test_each_region_of_a_slice_is_a_box_and_a_single_pixel_is_none() -> None:
 def test_a_stack_has_ten_slices_more_than_targets_and_boxes_where_the_lesion_is_dark(task: DetectorTask) -> None:
     inside, around = [], []
     for seed in range(12):
-        image, truth = task.draw(generator(seed))
+        image, truth = task.stack(generator(seed))
         assert image.shape == (1, 12, 64, 64)
         assert len(truth) == 2
         for plane, boxes in zip(image[0, 5:7], truth, strict=True):
@@ -92,7 +92,7 @@ def test_a_stack_has_ten_slices_more_than_targets_and_boxes_where_the_lesion_is_
 
 
 def test_the_same_step_draws_the_same_and_another_step_something_else(task: DetectorTask) -> None:
-    first, again, other = (task.draw(generator(seed))[0] for seed in (1, 1, 2))
+    first, again, other = (task.stack(generator(seed))[0] for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -101,7 +101,7 @@ def test_flips_turn_image_and_boxes_together(tmp_path: Path, monkeypatch: pytest
     still = replace(RECIPE, rotate=0.0, flip=0.0)
     plain = make_task(tmp_path, monkeypatch, still)
     flipped = make_task(tmp_path, monkeypatch, replace(still, flip=1.0))
-    (image, truth), (turned, turned_truth) = plain.draw(generator(3)), flipped.draw(generator(3))
+    (image, truth), (turned, turned_truth) = plain.stack(generator(3)), flipped.stack(generator(3))
     assert torch.equal(image.flip([-2, -1]), turned)
     for boxes, others in zip(truth, turned_truth, strict=True):
         assert sorted((64 - boxes[:, [2, 3, 0, 1]]).tolist()) == sorted(others.tolist())

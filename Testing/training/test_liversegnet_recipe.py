@@ -1,4 +1,4 @@
-"""The recipe: the loss falls, a run goes on where it stopped, nothing is pickled."""
+"""The recipe: the loss falls, lesions are weighed, weights begun with may keep a share."""
 
 from __future__ import annotations
 
@@ -10,68 +10,67 @@ import pytest
 import torch
 from test_cases import write_case
 
-from LiverAILib.networks.liversegnet import PRESETS
+from LiverAILib.networks.liversegnet import PRESETS, LiverSegNet
 from LiverAILib.training import liversegnet
-from LiverAILib.training.cases import Split, find_cases
-from LiverAILib.training.liversegnet import Recipe, Training
+from LiverAILib.training.cases import find_cases, training_case
+from LiverAILib.training.liversegnet import SegmentationRecipe, SegmentationTask, train_segmentation
 from LiverAILib.training.losses import lesion_weights, overlap_loss, segmentation_loss
 from LiverAILib.training.patches import PatchOptions
 
-RECIPE = Recipe(
+RECIPE = SegmentationRecipe(
     preset="tiny",
     in_plane_mm=2.0,
-    steps=12,
+    steps=6,
     batch=1,
     learning_rate=0.01,
-    warmup=2,
-    checkpoint_minutes=1e9,
-    validate_minutes=1e9,
     patches=PatchOptions(size=(8, 96, 96)),
 )
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cases")
+    for name in ("a", "b"):
+        write_case(folder, name)
+    return folder
+
+
 @pytest.fixture
-def split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Split:
+def task(folder: Path, monkeypatch: pytest.MonkeyPatch) -> SegmentationTask:
     tiny = replace(PRESETS["compact"], stem=4, levels=(8, 8, 16, 16), bottom=(16, 16), group_width=2, pool_bins=(1, 2))
     monkeypatch.setitem(PRESETS, "tiny", tiny)
-    for name in ("a", "b"):
-        write_case(tmp_path, name)
-    cases = find_cases(tmp_path)
-    return Split(cases[:1], cases[1:], [])
+    return make(folder, RECIPE)
 
 
-def test_training_learns_and_leaves_checkpoint_and_curves(split: Split, tmp_path: Path) -> None:
-    work = tmp_path / "work"
-    training = Training(split, work, replace(RECIPE, steps=40), say=lambda _: None)
-    training.run()
-    assert np.mean(training.losses[-8:]) < 0.85 * np.mean(training.losses[:8])
-    assert {path.name for path in work.iterdir()} == {"state.safetensors", "state.json", "curves.png"}
-    assert training.validations[-1]["step"] == 40
+def make(folder: Path, recipe: SegmentationRecipe) -> SegmentationTask:
+    cases = find_cases(folder)
+    return SegmentationTask([training_case(cases[0], recipe.in_plane_mm)], [], cases[1:], recipe)
 
 
-def test_a_stopped_training_goes_on_where_it_was(split: Split, tmp_path: Path) -> None:
-    work = tmp_path / "work"
-    first = Training(split, work, RECIPE, say=lambda _: None)
-    first.run()
-    second = Training(split, work, replace(RECIPE, steps=15), say=lambda _: None)
-    second._resume()
-    assert second.step == 12
-    assert second.losses == first.losses
-    for key, value in first.network.state_dict().items():
-        assert torch.equal(value, second.network.state_dict()[key])
-    moments = [
-        first.optimizer.state_dict()["state"][0]["exp_avg"],
-        second.optimizer.state_dict()["state"][0]["exp_avg"],
-    ]
-    assert torch.equal(*moments)
-    second.run()
-    assert second.step == 15
+def quiet(text: str) -> None:
+    """Say nothing."""
 
 
-def test_a_work_folder_of_another_preset_is_refused(split: Split, tmp_path: Path) -> None:
-    Training(split, tmp_path / "work", RECIPE, say=lambda _: None).run()
-    with pytest.raises(ValueError, match="another preset"):
-        Training(split, tmp_path / "work", replace(RECIPE, in_plane_mm=1.0), say=lambda _: None).run()
+def test_training_learns_and_is_validated(task: SegmentationTask, folder: Path, tmp_path: Path) -> None:
+    task = make(folder, replace(RECIPE, steps=32))
+    _, loop = train_segmentation(task, tmp_path, say=quiet)
+    assert np.mean(loop.losses[-8:]) < 0.9 * np.mean(loop.losses[:8])
+    assert loop.validations[-1].keys() == {"step", "liver Dice", "lesion Dice"}
+
+
+def test_a_work_folder_of_another_spacing_is_refused(task: SegmentationTask, folder: Path, tmp_path: Path) -> None:
+    train_segmentation(make(folder, replace(RECIPE, steps=1)), tmp_path, say=quiet)
+    with pytest.raises(ValueError, match="holds another training"):
+        train_segmentation(make(folder, replace(RECIPE, in_plane_mm=1.0)), tmp_path, say=quiet)
+
+
+def test_the_rate_rises_and_then_falls_to_nearly_nothing(task: SegmentationTask) -> None:
+    task.recipe = SegmentationRecipe(steps=1000, warmup=0.1, learning_rate=1.0)
+    rates = [task.rate(step) for step in range(1000)]
+    assert rates[0] == pytest.approx(0.01)
+    assert max(rates) == rates[99]
+    assert rates[500] == pytest.approx(0.5)
+    assert rates[-1] == pytest.approx(0.002)
 
 
 def overlap(logits: torch.Tensor, target: torch.Tensor, weight: float = 1.0, miss: float = 0.5) -> float:
@@ -138,28 +137,22 @@ def test_the_loss_counts_every_scale() -> None:
 
 
 def test_the_recipe_defaults_are_the_papers() -> None:
-    recipe = Recipe()
+    recipe = SegmentationRecipe()
     assert (recipe.learning_rate, recipe.weight_decay, recipe.batch) == (0.005, 0.05, 4)
     assert liversegnet.__doc__ is not None
 
 
-def test_a_training_may_begin_with_given_weights(split: Split, tmp_path: Path) -> None:
-    first = Training(split, tmp_path / "a", RECIPE, say=lambda _: None)
-    first.run()
-    second = Training(split, tmp_path / "b", RECIPE, say=lambda _: None, start=first.average)
-    for key, value in first.average.items():
-        assert torch.equal(second.average[key], value)
-
-
-def test_weights_begun_with_may_keep_a_share(split: Split, tmp_path: Path) -> None:
-    first = Training(split, tmp_path / "a", RECIPE, say=lambda _: None)
-    first.run()
-    recipe = replace(RECIPE, start_share=0.25, norm_patches=2, seed=RECIPE.seed + 1)
-    second = Training(split, tmp_path / "b", recipe, say=lambda _: None, start=first.final)
-    final = second.run()
-    key = next(key for key, value in final.items() if key.endswith("weight") and value.ndim > 1)
-    expected = 0.75 * second.average[key] + 0.25 * first.final[key]
-    assert torch.allclose(final[key], expected, atol=1e-6)
-    assert not torch.equal(second.average[key], first.final[key])
-    again = Training(split, tmp_path / "b", recipe, say=lambda _: None, start=first.final).run()
-    assert torch.allclose(again[key], final[key], atol=1e-6)  # what is kept is the average itself, not the blend
+def test_weights_begun_with_may_keep_a_share(task: SegmentationTask, folder: Path, tmp_path: Path) -> None:
+    start = {key: value.clone() for key, value in make(folder, replace(RECIPE, seed=99)).network.state_dict().items()}
+    recipe = replace(RECIPE, steps=2, start_share=0.25, norm_batches=2)
+    plain, _ = train_segmentation(
+        make(folder, replace(recipe, start_share=0.0)), tmp_path / "a", start=start, say=quiet
+    )
+    mixed, loop = train_segmentation(make(folder, recipe), tmp_path / "b", start=start, say=quiet)
+    key = next(key for key, value in mixed.items() if key.endswith("weight") and value.ndim > 1)
+    assert torch.allclose(mixed[key], 0.75 * plain[key] + 0.25 * start[key], atol=1e-6)
+    assert not torch.equal(plain[key], start[key])
+    assert len(loop.validations) == 2  # before and after
+    again, _ = train_segmentation(make(folder, recipe), tmp_path / "b", start=start, say=quiet)
+    assert torch.allclose(again[key], mixed[key], atol=1e-6)  # what is kept is the average itself, not the blend
+    LiverSegNet("tiny").load_state_dict(mixed)

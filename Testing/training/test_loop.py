@@ -27,8 +27,10 @@ class Line:
     def rate(self, step: int) -> float:
         return 0.02
 
-    def loss(self, generator: torch.Generator) -> Tensor:
-        x = torch.randn(32, 1, generator=generator)
+    def draw(self, generator: torch.Generator) -> Tensor:
+        return torch.randn(32, 1, generator=generator)
+
+    def loss(self, x: Tensor) -> Tensor:
         loss: Tensor = (self.network(x) - (3 * x - 1)).square().mean()
         return loss * float("nan") if self.spoil else loss
 

@@ -1,4 +1,4 @@
-"""`liverai train` for the networks beside LiverSegNet: pools, trainings and packages from a folder of cases."""
+"""`liverai train`: pools, trainings and packages from a folder of cases."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import torch
 from test_cases import write_case
 
 from LiverAILib.analysis.packages import find_packages, load_networks
+from LiverAILib.analysis.segment import load_segmenter
 from LiverAILib.bundles import find_bundle
 from LiverAILib.cli import main
 from LiverAILib.errors import StudyError
 from LiverAILib.networks.lesion_classifier import CLASSES
 from LiverAILib.study import Phase
 from LiverAILib.training.cases import find_cases, split_cases
-from LiverAILib.training.pools import VALIDATION_SEEDS, PoolOptions, load_detector_cases, make_pools, training_phantom
+from LiverAILib.training.pools import VALIDATION_SEEDS, PoolOptions, load_synthetic, make_pools, training_phantom
 
 TEXTS = ("--trained-on", "toy cases", "--data-licence", "none")
 SIDES = ("--hold-out", "1", "--validation-patients", "1", "--phantoms", "0", "--threads", "1")
@@ -90,6 +91,28 @@ def test_detector_is_trained_and_packed(data: Path, tmp_path: Path) -> None:
     assert load_networks(find_packages(tmp_path), torch.device("cpu")).detector is not None
 
 
+def test_liversegnet_is_trained_and_packed(data: Path, tmp_path: Path) -> None:
+    made = (
+        "--exams",
+        "1",
+        "--validation-exams",
+        "0",
+        "--minutes",
+        "0.001",
+        "--batch",
+        "1",
+        "-o",
+        str(tmp_path),
+        *TEXTS,
+    )
+    assert train("liversegnet", data, tmp_path / "pool", tmp_path / "work", *made) == 0
+    bundle = find_bundle("liversegnet", tmp_path)
+    assert bundle.metadata.input.phases == [str(phase) for phase in Phase]
+    assert [row["what"] for row in bundle.metadata.results] == ["liver Dice, mean", "lesion Dice, mean"]
+    assert bundle.metadata.patients_seen
+    load_segmenter(tmp_path, "cpu")
+
+
 def test_a_pool_goes_on_where_it_was_stopped_and_keeps_sides_apart(data: Path, tmp_path: Path) -> None:
     split = split_cases(find_cases(data), test=1, validation=1)
     counts = {"exams": 2, "phantoms": 0, "validation_exams": 1}
@@ -99,7 +122,7 @@ def test_a_pool_goes_on_where_it_was_stopped_and_keeps_sides_apart(data: Path, t
     assert len(said) == 3
     make_pools(tmp_path, split.train, split.validation, **counts, options=kinds, say=said.append)  # type: ignore[arg-type]
     assert len(said) == 3
-    cases = load_detector_cases(tmp_path / "train", 1.25)
+    cases = load_synthetic(tmp_path / "train", 1.25)
     assert len(cases) == 2 * 3
     assert all(case.image.shape == case.codes.shape and not case.looks for case in cases)
     assert (tmp_path / "validation" / f"volume_exam_{VALIDATION_SEEDS}_{Phase.ARTERIAL}.npz").is_file()
