@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy and torch come: workers beside each other take one thread each
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,10 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from liverai_fakes import ToySegmenter, toy_lesions, toy_study
 
 from LiverAILib.analysis.pipeline import Analysis, analyze
 from LiverAILib.study import Study
+
+# A slow moment of the machine is no failure of a property.
+settings.register_profile("liverai", deadline=None)
+settings.load_profile("liverai")
 
 ROOT = Path(__file__).resolve().parent.parent
 START = Path.cwd()

@@ -34,4 +34,5 @@ def test_make_bench_takes_a_folder_of_real_ct() -> None:
 
 
 def test_make_test_ends_with_all_tests() -> None:
-    assert dry_run("test") == ".venv/bin/pytest"
+    assert dry_run("test") == ".venv/bin/pytest -n 2 --dist loadfile"
+    assert dry_run("test", "WORKERS=0") == ".venv/bin/pytest -n 0 --dist loadfile"
