@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from math import inf
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pytest
@@ -261,8 +261,8 @@ def test_refusals_in_words() -> None:
 
 def test_six_readers_two_arms_three_hundred_cases_take_well_under_a_second() -> None:
     readings = study(readers=6, positive=140, negative=160)
-    start = perf_counter()
+    start = process_time()
     for method in ("jackknife", "DeLong", "unbiased"):
         obuchowski_rockette(auc_merits(readings, method))
-    assert perf_counter() - start < 1
+    assert process_time() - start < 1
     assert components_of(auc_merits(readings)).error > 0

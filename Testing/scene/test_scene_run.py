@@ -190,12 +190,13 @@ def test_a_study_without_lesions(scene: Any, tmp_path: Path) -> None:
 
 
 def test_twenty_lesions_take_under_two_seconds(scene: Any, tmp_path: Path) -> None:
+    """In seconds of the processor, as the machine may be busy."""
     affine = axis_aligned((0.9, 0.9, 5.0), (-160.0, -160.0, 0.0))
     run = make_run(tmp_path / "run", shape=(40, 192, 192), affine=affine, lesions=20, phases=(Phase.PORTAL_VENOUS,))
     volumes = add_volumes(scene, run)
-    start = time.perf_counter()
+    start = time.process_time()
     nodes = show_run(scene, run.folder, volumes)
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
     assert len(segment_ids(nodes.segmentation)) == 21
 
 
