@@ -32,28 +32,41 @@ class LesionMatch:
         return sum(wanted), len(wanted)
 
 
-def match_lesions(
-    found_ids: npt.NDArray[np.integer], true_ids: npt.NDArray[np.integer], voxel_ml: float
-) -> LesionMatch:
-    """Match labelled lesions (0 is background) by overlap: the same if IoU > 0.3 or intersection over the smaller >
-    0.5.
-
-    A found lesion that is the same as no true one is a false positive.
+def same_regions(found_ids: npt.NDArray[np.integer], true_ids: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
+    """Which labelled found lesion is which true one, bool (found, true), labels from 1 on: IoU > 0.3, or intersection
+    over the smaller > 0.5.
     """
+    true_sizes, found_sizes, shared = _shared(found_ids, true_ids)
+    union = true_sizes[:, None] + found_sizes[None] - shared
+    smaller = np.minimum(true_sizes[:, None], found_sizes[None])
+    return np.asarray(((shared > MIN_IOU * union) | (shared > MIN_IOM * smaller)).T)
+
+
+def _shared(
+    found_ids: npt.NDArray[np.integer], true_ids: npt.NDArray[np.integer]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Voxels of each true and of each found lesion, and of each pair (true, found)."""
     true_count, found_count = int(true_ids.max(initial=0)), int(found_ids.max(initial=0))
     pairs = true_ids.astype(np.int64) * (found_count + 1) + found_ids
     table = np.bincount(pairs.ravel(), minlength=(true_count + 1) * (found_count + 1))
     table = table.reshape(true_count + 1, found_count + 1)
-    true_sizes, found_sizes = table.sum(axis=1)[1:], table.sum(axis=0)[1:]
-    shared = table[1:, 1:]
-    union = true_sizes[:, None] + found_sizes[None] - shared
-    smaller = np.minimum(true_sizes[:, None], found_sizes[None])
-    same = (shared > MIN_IOU * union) | (shared > MIN_IOM * smaller)
-    kept = true_sizes > 0
+    return table.sum(axis=1)[1:], table.sum(axis=0)[1:], table[1:, 1:]
+
+
+def match_lesions(
+    found_ids: npt.NDArray[np.integer], true_ids: npt.NDArray[np.integer], voxel_ml: float
+) -> LesionMatch:
+    """Match labelled lesions (0 is background), see `same_regions`. A found lesion that is the same as no true one is a
+    false positive.
+    """
+    true_sizes, found_sizes, _ = _shared(found_ids, true_ids)
+    same = same_regions(found_ids, true_ids)
+    kept = np.asarray(true_sizes > 0)
+    hit, right = np.asarray(same.any(axis=0)), np.asarray(same.any(axis=1))
     return LesionMatch(
         tuple(float(size * voxel_ml) for size in true_sizes[kept]),
-        tuple(bool(hit) for hit in same.any(axis=1)[kept]),
-        tuple(float(s * voxel_ml) for s, hit in zip(found_sizes, same.any(axis=0), strict=True) if s and not hit),
+        tuple(bool(value) for value in hit[kept]),
+        tuple(float(s * voxel_ml) for s, own in zip(found_sizes, right, strict=True) if s and not own),
     )
 
 

@@ -15,8 +15,9 @@ from liverai_fakes import PACKAGE, toy_affine
 from LiverAILib.analysis.segment import Segmentation
 from LiverAILib.bundles import write_bundle
 from LiverAILib.errors import LiverAIError, StudyError
-from LiverAILib.evaluation.bench import Figure, held_out_figures, table
+from LiverAILib.evaluation.bench import held_out_figures
 from LiverAILib.evaluation.cost import analyze_command
+from LiverAILib.evaluation.figures import Figure, table
 from LiverAILib.evaluation.overlap import LesionMatch
 from LiverAILib.evaluation.segmentation import CaseResult, summarise
 from LiverAILib.findings import Model

@@ -1,0 +1,345 @@
+"""The lesion classifier on lesions with known type: accuracy, areas, calibration, the papers' ablations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from LiverAILib.analysis.crops import CropOptions, lesion_crop
+from LiverAILib.evaluation.figures import Figure, figure_of
+from LiverAILib.evaluation.groups import area, auc_by_group, by_group, calibration_error, macro_area, share
+from LiverAILib.evaluation.part import Picture
+from LiverAILib.evaluation.plots import Curve, draw_map, draw_reliability, draw_roc, draw_types_roc
+from LiverAILib.evaluation.pool import PooledExam
+from LiverAILib.evaluation.real import RealScan, boxes_of
+from LiverAILib.evaluation.tsne import tsne
+from LiverAILib.lesion_types import LesionType
+from LiverAILib.networks.lesion_classifier import (
+    CLASSES,
+    CLASSIFIER_PHASES,
+    CLINICAL_LENGTH,
+    LesionClassifier,
+    encode_clinical,
+    stack_phases,
+)
+from LiverAILib.readerstudy.analysis.plots import draw_confusion
+from LiverAILib.readerstudy.statistics.estimate import Array, Estimate
+from LiverAILib.readerstudy.statistics.multiclass import confusion_matrix
+from LiverAILib.study import ClinicalRecord, Phase
+from LiverAILib.training.lesion_samples import LesionSamples, exam_lesions
+
+MOST_LESIONS = 8  # of one exam, so that one with 25 metastases does not outweigh others
+MALIGNANT = np.array([kind.malignant for kind in CLASSES])
+_BATCH = 8
+_EXAMS = "exams"
+
+
+@dataclass(frozen=True)
+class TypedLesions:
+    """Lesions of the pool as the classifier takes them. slice_mm: of each lesion's exam."""
+
+    samples: LesionSamples
+    slice_mm: Array
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """Index into `CLASSES`."""
+        return np.asarray(self.samples.labels.numpy(), dtype=np.int64)
+
+    @property
+    def exams(self) -> npt.NDArray[np.int64]:
+        """The seed of each lesion's exam."""
+        return np.asarray(self.samples.exams.numpy(), dtype=np.int64)
+
+
+def typed_lesions(exams: Iterable[PooledExam], options: CropOptions, most: int | None = MOST_LESIONS) -> TypedLesions:
+    """The lesions of known type in their true boxes."""
+    parts, slice_mm = [], []
+    for exam in exams:
+        parts.append(exam_lesions(exam, options, most=most, check=False))
+        slice_mm += [exam.slice_mm] * len(parts[-1])
+    return TypedLesions(LesionSamples.joined(parts), np.asarray(slice_mm))
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the classifier says of lesions: probability (n, 7), calibrated, and features (n, 588) of the images."""
+
+    probability: Array
+    features: Array
+
+    @property
+    def malignancy(self) -> Array:
+        """Probability of malignancy, (n,)."""
+        return np.asarray(self.probability[:, MALIGNANT].sum(axis=1).clip(0, 1))
+
+    @property
+    def likeliest(self) -> npt.NDArray[np.int64]:
+        """Index into `CLASSES`."""
+        return np.asarray(self.probability.argmax(axis=1))
+
+
+def ask(
+    network: LesionClassifier,
+    samples: LesionSamples,
+    phases: Iterable[Phase] = CLASSIFIER_PHASES,
+    *,
+    record: bool = True,
+) -> Answers:
+    """The answers when only these phases are there, and with the clinical record or without. A lesion that none of the
+    phases shows has NaN.
+    """
+    device = network.temperature.device
+    wanted = torch.tensor([phase in set(phases) for phase in CLASSIFIER_PHASES])
+    present = samples.present & wanted
+    clinical = samples.clinical if record else torch.zeros(len(samples), CLINICAL_LENGTH)
+    probability = np.full((len(samples), len(CLASSES)), np.nan)
+    width = network.preset.features if network.preset.inputs != "clinical" else 0
+    features = np.full((len(samples), width), np.nan)
+    shown = torch.nonzero(present.any(dim=1)).flatten()
+    with torch.inference_mode():
+        for index in shown.split(_BATCH):
+            images = (samples.images[index].float() / 127.5 - 1).to(device)
+            there, known = present[index].to(device), clinical[index].to(device)
+            parts: list[Tensor] = []
+            if width:
+                parts.append(network.image_features(images, there))
+                features[index.numpy()] = parts[0].cpu().numpy()
+            if network.preset.inputs != "images":
+                parts.append(known)
+            logits = network.head(torch.cat(parts, dim=1)).float() / network.temperature
+            probability[index.numpy()] = torch.softmax(logits, dim=1).cpu().numpy()
+    return Answers(probability, features)
+
+
+def type_figures(lesions: TypedLesions, answers: Answers, on: str) -> list[Figure]:
+    """Accuracy, areas, two-way figures and calibration with everything there."""
+    labels, exams = lesions.labels, lesions.exams
+    malignant = MALIGNANT[labels]
+    right = answers.likeliest == labels
+    confidence = answers.probability.max(axis=1)
+    accuracy = share(right, exams, name="accuracy", unit="lesions", grouped_by=_EXAMS)
+    units = f"{len(labels)} lesions of {len(np.unique(exams))} exams"
+    figures = [
+        figure_of(accuracy, "seven-class accuracy", on, goal=">= 0.85", papers="0.805-0.880", units=units),
+        figure_of(_macro(labels, answers, exams), "macro AUC, seven classes", on, goal=">= 0.96", papers="0.958-0.982"),
+        figure_of(
+            _binary(malignant, answers, exams), "malignant vs benign AUC", on, goal=">= 0.97", papers="0.971-0.989"
+        ),
+    ]
+    for what, confident, so in (
+        ("calibration error (ECE, 10 bins), the likeliest type", confidence, right),
+        ("calibration error (ECE, 10 bins), malignancy", answers.malignancy, malignant),
+    ):
+        error = by_group(
+            lambda index, c=confident, s=so: calibration_error(c[index], s[index]),  # type: ignore[misc]
+            exams,
+            name=what,
+            unit="lesions",
+            grouped_by=_EXAMS,
+        )
+        figures.append(figure_of(error, what, on))
+    for number, kind in enumerate(CLASSES):
+        own = labels == number
+        if own.any():
+            found = share(right[own], exams[own], name="recall", unit="lesions", grouped_by=_EXAMS)
+            figures.append(figure_of(found, f"recall, {kind.full_name}", on))
+    return figures
+
+
+def two_way_figures(
+    labels: npt.NDArray[np.int64], answers: Answers, exams: Any, threshold: float, on: str
+) -> list[Figure]:
+    """Malignant against benign at a threshold."""
+    malignant, called = MALIGNANT[labels], answers.malignancy >= threshold
+    figures = []
+    for what, chosen, hits in (
+        ("accuracy", np.ones_like(malignant), called == malignant),
+        ("sensitivity", malignant, called),
+        ("specificity", ~malignant, ~called),
+        ("precision", called, malignant),
+    ):
+        if chosen.any():
+            found = share(hits[chosen], exams[chosen], name=what, unit="lesions", grouped_by=_EXAMS)
+            figures.append(figure_of(found, f"malignant or benign, {what} (threshold {threshold:.3g})", on))
+    return figures
+
+
+def _macro(labels: npt.NDArray[np.int64], answers: Answers, exams: npt.NDArray[np.int64]) -> Estimate:
+    return by_group(
+        lambda index: macro_area(labels[index], answers.probability[index]),
+        exams,
+        name="macro AUC",
+        unit="lesions",
+        grouped_by=_EXAMS,
+        replicates=400,
+    )
+
+
+def _binary(malignant: npt.NDArray[np.bool_], answers: Answers, exams: npt.NDArray[np.int64]) -> Estimate:
+    return auc_by_group(malignant, answers.malignancy, exams, name="AUC", unit="lesions", grouped_by=_EXAMS)
+
+
+#: The ablations that one network shows: what is taken from it at inference.
+ABLATIONS: Mapping[str, tuple[tuple[Phase, ...], bool]] = {
+    "all phases, no record (images only)": (CLASSIFIER_PHASES, False),
+    "portal venous phase only": ((Phase.PORTAL_VENOUS,), True),
+    "portal venous phase only, no record": ((Phase.PORTAL_VENOUS,), False),
+    "arterial phase only": ((Phase.ARTERIAL,), True),
+    "non-contrast phase only": ((Phase.NON_CONTRAST,), True),
+    "arterial and portal venous phase": ((Phase.ARTERIAL, Phase.PORTAL_VENOUS), True),
+}
+PORTAL_ONLY = "portal venous phase only"
+
+
+def ablation_figures(
+    network: LesionClassifier, lesions: TypedLesions, on: str
+) -> tuple[list[Figure], dict[str, tuple[npt.NDArray[np.bool_], Answers]]]:
+    """Accuracy and areas with parts of the input taken away; and the answers, of the lesions that the rest shows."""
+    figures, found = [], {}
+    for name, (phases, record) in ABLATIONS.items():
+        answers = ask(network, lesions.samples, phases, record=record)
+        shown = np.isfinite(answers.probability[:, 0])
+        if not shown.any():
+            continue
+        labels, exams = lesions.labels[shown], lesions.exams[shown]
+        kept = Answers(answers.probability[shown], answers.features[shown])
+        where = f"{on.removesuffix(', all three phases and record')}; {name}"
+        right = share(kept.likeliest == labels, exams, name="accuracy", unit="lesions", grouped_by=_EXAMS)
+        goal, papers = (">= 0.90", "") if name == PORTAL_ONLY else ("", "")
+        figures += [
+            figure_of(
+                _binary(MALIGNANT[labels], kept, exams), "malignant vs benign AUC", where, goal=goal, papers=papers
+            ),
+            figure_of(right, "seven-class accuracy", where),
+            figure_of(_macro(labels, kept, exams), "macro AUC, seven classes", where),
+        ]
+        found[name] = shown, kept
+    return figures, found
+
+
+def thickness_figures(lesions: TypedLesions, answers: Answers, on: str) -> list[Figure]:
+    """Accuracy and the two-way area by the distance of the slices."""
+    figures = []
+    for words, low, high in (("up to 3 mm", 0.0, 3.0), ("over 3 to 5 mm", 3.0, 5.0), ("over 5 mm", 5.0, np.inf)):
+        own = (lesions.slice_mm > low) & (lesions.slice_mm <= high)
+        malignant, exams = MALIGNANT[lesions.labels[own]], lesions.exams[own]
+        if not malignant.any() or malignant.all():
+            continue
+        kept = Answers(answers.probability[own], answers.features[own])
+        right = share(kept.likeliest == lesions.labels[own], exams, name="accuracy", unit="lesions", grouped_by=_EXAMS)
+        figures += [
+            figure_of(right, f"seven-class accuracy, slices of {words}", on),
+            figure_of(_binary(malignant, kept, exams), f"malignant vs benign AUC, slices of {words}", on),
+        ]
+    return figures
+
+
+def type_pictures(
+    lesions: TypedLesions, answers: Answers, ablated: Mapping[str, tuple[npt.NDArray[np.bool_], Answers]]
+) -> list[Picture]:
+    """ROC curves, confusion matrix, reliability and the map of the features."""
+    labels, exams = lesions.labels, lesions.exams
+    malignant = MALIGNANT[labels]
+    curves = [Curve("all phases and record", malignant, answers.malignancy, exams)]
+    if PORTAL_ONLY in ablated:
+        shown, kept = ablated[PORTAL_ONLY]
+        curves.append(Curve("portal venous phase only", malignant[shown], kept.malignancy, exams[shown]))
+    names = [kind.full_name for kind in CLASSES]
+    matrix = confusion_matrix(
+        [names[k] for k in labels], [names[k] for k in answers.likeliest], classes=names, unit="lesions"
+    )
+    reliable = [
+        ("the likeliest type", answers.probability.max(axis=1), answers.likeliest == labels),
+        ("malignancy", answers.malignancy, malignant),
+    ]
+    title = f"{len(labels)} synthetic lesions, anatomy of held-out patients"
+    pictures = [
+        Picture("roc_malignancy", lambda canvas: draw_roc(canvas, curves, title, "malignant", "benign")),
+        Picture("roc_types", lambda canvas: draw_types_roc(canvas, labels, answers.probability, title)),
+        Picture("confusion", lambda canvas: draw_confusion(canvas, matrix=matrix), (6.4, 5.4)),
+        Picture("reliability", lambda canvas: draw_reliability(canvas, reliable, title)),
+    ]
+    if answers.features.shape[1] and len(labels) > 30:
+        places = tsne(answers.features)
+        title += f": t-SNE of {answers.features.shape[1]} image features"
+        pictures.append(Picture("tsne", lambda canvas: draw_map(canvas, places, labels, title), (7.0, 4.8)))
+    return pictures
+
+
+@dataclass(frozen=True)
+class RealAnswer:
+    """A real lesion of known kind, from its portal-venous scan alone and without a record."""
+
+    case: str
+    patient: str
+    known: str
+    volume_ml: float
+    malignancy: float
+    likeliest: LesionType
+
+
+def ask_real(network: LesionClassifier, scans: Iterable[RealScan], options: CropOptions) -> list[RealAnswer]:
+    """The real tumours and cysts that the organ maps name."""
+    found = []
+    record = encode_clinical(ClinicalRecord())[None].to(network.temperature.device)
+    for scan in scans:
+        named = [lesion for lesion in scan.lesions if lesion.known in ("tumour", "cyst")]
+        for lesion, box in zip(named, boxes_of(scan.ids, [one.id for one in named]), strict=True):
+            z1, y1, x1, z2, y2, x2 = (int(value) for value in box)
+            crop = lesion_crop(scan.volume, ((z1, y1, x1), (z2, y2, x2)), options)
+            images, present = stack_phases({Phase.PORTAL_VENOUS: crop})
+            device = network.temperature.device
+            with torch.inference_mode():
+                values = (
+                    network.probabilities(images[None].to(device), present[None].to(device), record)[0].cpu().numpy()
+                )
+            found.append(
+                RealAnswer(
+                    scan.name,
+                    scan.patient,
+                    lesion.known,
+                    round(lesion.volume_ml, 3),
+                    float(values[MALIGNANT].sum()),
+                    CLASSES[int(values.argmax())],
+                )
+            )
+    return found
+
+
+def real_figures(answers: Sequence[RealAnswer], threshold: float) -> tuple[list[Figure], list[str]]:
+    """Real tumours called malignant, real cysts called cyst; and what could not be counted."""
+    figures, notes = [], []
+    for what, known, hits in (
+        ("real tumours called malignant", "tumour", [one.malignancy >= threshold for one in answers]),
+        ("real cysts called cyst", "cyst", [one.likeliest is LesionType.CYST for one in answers]),
+    ):
+        own = [number for number, one in enumerate(answers) if one.known == known]
+        if not own:
+            notes.append(f"{what}: the held-out scans hold no lesion that an organ map calls a {known}.")
+            continue
+        names = sorted({answers[number].patient for number in own})
+        group = np.array([names.index(answers[number].patient) for number in own])
+        found = share(np.array([hits[n] for n in own]), group, name=what, unit="lesions", grouped_by="patients")
+        units = f"{len(own)} lesions of {len(names)} patients"
+        on = "held-out real lesions in their expert outline, portal venous phase only, no record"
+        figures.append(figure_of(found, what, on, goal=">= 0.80", units=units))
+    return figures, notes
+
+
+def with_boxes(options: CropOptions, given: Mapping[str, Any] | None) -> CropOptions:
+    """The crops that a package states."""
+    return replace(options, **dict(given or {}))
+
+
+def patient_area(labels: npt.NDArray[np.int64], answers: Answers, exams: npt.NDArray[np.int64]) -> float:
+    """Area of the worst lesion's malignancy for exams with a malignant lesion against the others."""
+    seeds = np.unique(exams)
+    worst = np.array([answers.malignancy[exams == seed].max() for seed in seeds])
+    return area(np.array([MALIGNANT[labels[exams == seed]].any() for seed in seeds]), worst)

@@ -1,0 +1,262 @@
+"""NoduleNet on slices of real patients held out of training, with its saliency; HCCNet on exams, patient by patient.
+
+Both through `analysis.slices.score_phase`, as an analysis runs them, but in the true liver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from LiverAILib.analysis.axes import canonical_axes
+from LiverAILib.analysis.networks import SliceFormat
+from LiverAILib.analysis.risk import hcc_risk
+from LiverAILib.analysis.slices import score_phase
+from LiverAILib.evaluation.figures import Figure, figure_of
+from LiverAILib.evaluation.groups import auc_by_group, share
+from LiverAILib.evaluation.part import Part, Picture, Say
+from LiverAILib.evaluation.plots import Curve, draw_roc
+from LiverAILib.evaluation.real import RealScan
+from LiverAILib.lesion_types import LesionType
+from LiverAILib.readerstudy.statistics.estimate import Array
+from LiverAILib.saliency import peak_inside
+from LiverAILib.training.slice_samples import SHOWN_MM2
+from LiverAILib.training.typed_exam import TypedExam
+
+Mask = npt.NDArray[np.bool_]
+
+LARGE_MM = 10.0  # longest side of a lesion's region in a slice
+
+
+@dataclass(frozen=True)
+class ReadSlices:
+    """The slices of one real scan. shown_mm2: area of lesion in each; large: whether one region of it is at least
+    `LARGE_MM` long; peak, peak_in_liver: whether the highest saliency of the slice, and of the liver in it, lies in a
+    lesion; None where there is no saliency.
+    """
+
+    case: str
+    patient: str
+    probability: Array
+    shown_mm2: Array
+    large: Mask
+    peak: Sequence[bool | None]
+    peak_in_liver: Sequence[bool | None]
+
+
+def longest_mm(plane: Mask, pixel_mm: tuple[float, float]) -> float:
+    """The longest side of the boxes around a slice's regions, in mm; 0 without any."""
+    from scipy import ndimage
+
+    labels, _ = ndimage.label(plane, np.ones((3, 3)))
+    return max(
+        (
+            (part.stop - part.start) * step
+            for box in ndimage.find_objects(labels)
+            for part, step in zip(box, pixel_mm, strict=True)
+        ),
+        default=0.0,
+    )
+
+
+def read_scan_slices(network: nn.Module, scan: RealScan, taken: SliceFormat, device: str = "cpu") -> ReadSlices:
+    """NoduleNet on every liver slice of a real scan. Where thin slices are averaged, their masks and saliency are."""
+    found = score_phase(scan.volume, scan.liver, network, None, taken, salient_from=-1.0, device=device)
+    assert found.saliency is not None
+    order, _ = canonical_axes(scan.volume.affine)
+    axis = order[0]
+    spacing = [step for number, step in enumerate(scan.volume.spacing_mm) if number != axis]
+    pixel_mm = spacing[0], spacing[1]
+
+    def slab(array: npt.NDArray[Any], span: tuple[int, int]) -> Array:
+        return np.asarray(np.moveaxis(array, axis, 0)[span[0] : span[1]].mean(axis=0, dtype=np.float64))
+
+    shown, large, peaks, peaks_in_liver = [], [], [], []
+    for span in found.scores.slices:
+        lesion, liver, saliency = (slab(array, span) for array in (scan.ids > 0, scan.liver, found.saliency))
+        shown.append(float(lesion.sum()) * pixel_mm[0] * pixel_mm[1])
+        large.append(longest_mm(lesion >= 0.5, pixel_mm) >= LARGE_MM)
+        peaks.append(peak_inside(saliency, lesion > 0))
+        peaks_in_liver.append(peak_inside(np.where(liver > 0, saliency, 0), lesion > 0))
+    return ReadSlices(
+        scan.name,
+        scan.patient,
+        np.asarray(found.scores.nodule),
+        np.asarray(shown),
+        np.asarray(large, dtype=np.bool_),
+        peaks,
+        peaks_in_liver,
+    )
+
+
+def nodulenet_part(
+    network: nn.Module, scans: Iterable[RealScan], taken: SliceFormat, threshold: float, say: Say, device: str = "cpu"
+) -> tuple[Part, list[Picture]]:
+    """Area under the ROC curve over slices, the threshold's sensitivity and specificity, and where saliency peaks."""
+    read = []
+    for scan in scans:
+        read.append(read_scan_slices(network, scan, taken, device))
+        say(f"NoduleNet: {scan.name}, {len(read[-1].probability)} slices")
+    names = sorted({single.patient for single in read})
+    groups = np.concatenate([np.full(len(r.probability), names.index(r.patient)) for r in read])
+    scores = np.concatenate([r.probability for r in read])
+    area_mm2 = np.concatenate([r.shown_mm2 for r in read])
+    known = (area_mm2 == 0) | (area_mm2 >= SHOWN_MM2)
+    truth, scores, group = (area_mm2 >= SHOWN_MM2)[known], scores[known], groups[known]
+    on = "held-out patients, real portal-venous CT, in the expert's liver"
+    figures: list[Figure] = []
+    notes: list[str] = []
+    rows = [_slice_row(single) for single in read]
+    figures += _saliency_figures(read, names, threshold, notes)
+    if not truth.any() or truth.all():
+        notes.append("NoduleNet: the held-out slices are all with or all without a lesion, so there is no AUROC.")
+        return Part("nodulenet", figures, rows, notes), []
+    n = f"{len(truth)} slices ({int(truth.sum())} with a lesion) of {len(names)} patients"
+    found = auc_by_group(truth, scores, group, name="AUROC", unit="slices", grouped_by="patients")
+    figures.insert(0, figure_of(found, "NoduleNet AUROC, slices", on, goal=">= 0.93", papers="0.901", units=n))
+    for what, chosen, hits in (
+        ("sensitivity", truth, scores >= threshold),
+        ("specificity", ~truth, scores < threshold),
+    ):
+        rate = share(hits[chosen], group[chosen], name=what, unit="slices", grouped_by="patients")
+        figures.append(figure_of(rate, f"NoduleNet {what}, threshold {threshold:g}", on))
+    curve = Curve("slices", truth, scores, group)
+    title = f"NoduleNet: real slices of {len(names)} held-out patients"
+    picture = Picture("roc_nodulenet", lambda canvas: draw_roc(canvas, [curve], title, "lesion", "no lesion"))
+    return Part("nodulenet", figures, rows, notes), [picture]
+
+
+def _saliency_figures(
+    read: Sequence[ReadSlices], names: Sequence[str], threshold: float, notes: list[str]
+) -> list[Figure]:
+    """Where the saliency peaks in slices with a large lesion."""
+    figures = []
+    everywhere = [np.ones(len(r.probability), dtype=np.bool_) for r in read]
+    called = [r.probability > threshold for r in read]
+    for what, peaks, chosen, goal in (
+        ("SMOE: maximum inside a lesion", [r.peak for r in read], everywhere, ">= 0.90"),
+        ("SMOE: maximum of the liver inside a lesion", [r.peak_in_liver for r in read], everywhere, ""),
+        ("SMOE: maximum inside a lesion, slices called", [r.peak for r in read], called, ""),
+    ):
+        hits, group = [], []
+        for single, values, own in zip(read, peaks, chosen, strict=True):
+            for value, large, kept in zip(values, single.large, own, strict=True):
+                if large and kept:
+                    hits.append(value is True)
+                    group.append(names.index(single.patient))
+        if not hits:
+            notes.append(f"{what}: no such slice shows a lesion of {LARGE_MM:g} mm or more.")
+            continue
+        found = share(np.array(hits), np.array(group), name=what, unit="slices", grouped_by="patients")
+        on = "held-out real slices with a lesion >= 1 cm"
+        units = f"{len(hits)} slices of {len(set(group))} patients"
+        papers = "0.921 (by eye)" if goal else ""
+        figures.append(figure_of(found, what, on, goal=goal, papers=papers, units=units))
+    return figures
+
+
+def _slice_row(read: ReadSlices) -> dict[str, Any]:
+    return {
+        "case": read.case,
+        "patient": read.patient,
+        "nodule": np.round(read.probability, 4).tolist(),
+        "lesion_mm2": np.round(read.shown_mm2, 1).tolist(),
+        "large": read.large.tolist(),
+        "peak_in_lesion": list(read.peak),
+        "liver_peak_in_lesion": list(read.peak_in_liver),
+    }
+
+
+@dataclass(frozen=True)
+class ReadPatient:
+    """One exam. hcc: whether it holds one. risk, printed: the score in both forms. slice_mm: distance of its slices."""
+
+    seed: int
+    patient: str
+    hcc: bool
+    risk: float
+    printed: float
+    images: int
+    slice_mm: float
+
+
+def read_exam_risk(network: nn.Module, exam: TypedExam, taken: SliceFormat, device: str = "cpu") -> ReadPatient | None:
+    """HCCNet on all liver slices of all phases but those that show a lesion of unknown type; None if none is left."""
+    truth = exam.truth
+    unknown = [lesion.id for lesion in truth.lesions if lesion.type is None]
+    probability: list[float] = []
+    for phase, volume in exam.study.volumes.items():
+        scores = score_phase(volume, exam.liver_mask(phase), None, network, taken, device=device).scores
+        axis = canonical_axes(volume.affine)[0][0]
+        others = tuple(other for other in range(3) if other != axis)
+        lines = np.asarray(np.isin(exam.lesion_ids[phase], unknown).any(axis=others))
+        probability += [
+            value for (first, end), value in zip(scores.slices, scores.hcc, strict=True) if not lines[first:end].any()
+        ]
+    risk = hcc_risk(probability)
+    if risk is None:
+        return None
+    return ReadPatient(
+        truth.seed,
+        str(getattr(truth, "patient", truth.seed)),
+        any(lesion.type is LesionType.HCC for lesion in truth.lesions),
+        risk.unscaled,
+        risk.printed,
+        risk.images,
+        max(exam.study.volumes[exam.study.reference_phase].spacing_mm),
+    )
+
+
+def hccnet_part(
+    network: nn.Module,
+    exams: Iterable[TypedExam],
+    taken: SliceFormat,
+    threshold: float | None,
+    say: Say,
+    device: str = "cpu",
+) -> tuple[Part, list[Picture]]:
+    """Area under the ROC curve over exams, and the package's decision."""
+    read: list[ReadPatient] = []
+    for number, exam in enumerate(exams, start=1):
+        found = read_exam_risk(network, exam, taken, device)
+        if found is not None:
+            read.append(found)
+        if number % 20 == 0:
+            say(f"HCCNet: {number} exams")
+    rows = [vars(single) for single in read]
+    truth = np.array([single.hcc for single in read], dtype=np.bool_)
+    if not truth.any() or truth.all():
+        return Part("hccnet", [], rows, ["HCCNet: the exams are all with or all without an HCC: no AUROC."]), []
+    risk, seeds = np.array([single.risk for single in read]), np.arange(len(read))
+    names = len({single.patient for single in read})
+    on = f"synthetic exams on the anatomy of {names} held-out patients, all phases"
+    n = f"{len(read)} exams ({int(truth.sum())} with an HCC)"
+    figures = []
+    for what, scores, goal in (
+        ("HCCNet AUROC, patients", risk, ">= 0.90"),
+        ("HCCNet AUROC, patients, risk score as printed", np.array([single.printed for single in read]), ""),
+    ):
+        area = auc_by_group(truth, scores, seeds, name="AUROC", unit="exams", grouped_by="exams")
+        figures.append(figure_of(area, what, on, goal=goal, papers="0.887" if goal else "", units=n))
+    if threshold is not None:
+        sides = (("sensitivity", truth, risk >= threshold), ("specificity", ~truth, risk < threshold))
+        for what, chosen, hits in sides:
+            rate = share(hits[chosen], seeds[chosen], name=what, unit="exams", grouped_by="exams")
+            figures.append(figure_of(rate, f"HCCNet {what}, threshold {threshold:g}", on))
+    slice_mm = np.array([single.slice_mm for single in read])
+    for low, high in ((0.0, 3.0), (3.0, 5.0), (5.0, 99.0)):
+        own = (slice_mm > low) & (slice_mm <= high)
+        if truth[own].any() and not truth[own].all():
+            area = auc_by_group(truth[own], risk[own], seeds[own], name="AUROC", unit="exams", grouped_by="exams")
+            words = f"slices of up to {high:g} mm" if not low else f"slices over {low:g} mm"
+            words += f" and up to {high:g} mm" if low and high < 99 else ""
+            figures.append(figure_of(area, f"HCCNet AUROC, patients, {words}", on))
+    curve = Curve("exams, unscaled risk score", truth, risk, seeds)
+    title = f"HCCNet: exams on {names} held-out patients"
+    picture = Picture("roc_hccnet", lambda canvas: draw_roc(canvas, [curve], title, "HCC", "no HCC"))
+    return Part("hccnet", figures, rows), [picture]

@@ -1,0 +1,95 @@
+"""The part of the evaluation about the lesion classifier: types, ablations, calibration, real lesions, triage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from LiverAILib.analysis.crops import CropOptions
+from LiverAILib.analysis.reading import TriageThresholds
+from LiverAILib.evaluation.figures import Figure
+from LiverAILib.evaluation.lesion_types import (
+    MALIGNANT,
+    TypedLesions,
+    ablation_figures,
+    ask,
+    ask_real,
+    patient_area,
+    real_figures,
+    thickness_figures,
+    two_way_figures,
+    type_figures,
+    type_pictures,
+    typed_lesions,
+)
+from LiverAILib.evaluation.part import Part, Picture, Say
+from LiverAILib.evaluation.pool import PooledExam
+from LiverAILib.evaluation.real import RealScan
+from LiverAILib.evaluation.triage import triage_exams, triage_figures, triage_rows
+from LiverAILib.networks.lesion_classifier import CLASSES, LesionClassifier
+
+
+def classifier_part(
+    network: LesionClassifier,
+    exams: Iterable[PooledExam],
+    benign: Iterable[PooledExam],
+    scans: Iterable[RealScan],
+    options: CropOptions,
+    triage: TriageThresholds | None,
+    cohort: int,
+    say: Say,
+) -> tuple[Part, list[Picture]]:
+    """Everything about types on true boxes. benign: further exams for the screening cohort; cohort: its size."""
+    lesions = typed_lesions(exams, options)
+    say(f"classifier: {len(lesions.labels)} lesions in their true boxes")
+    answers = ask(network, lesions.samples)
+    names = len(np.unique(lesions.samples.patients.numpy()))
+    on = f"synthetic lesions in true boxes, anatomy of {names} held-out patients, all three phases and record"
+    figures = type_figures(lesions, answers, on)
+    decision = triage.decision if triage is not None else 0.5
+    figures += two_way_figures(lesions.labels, answers, lesions.exams, decision, on)
+    figures += thickness_figures(lesions, answers, on)
+    worst = patient_area(lesions.labels, answers, lesions.exams)
+    count = len(np.unique(lesions.exams))
+    figures.append(Figure("malignant vs benign AUC, patients by their worst lesion", on, f"{count} exams", worst))
+    say("classifier: with parts of the input taken away")
+    more, ablated = ablation_figures(network, lesions, on)
+    figures += more
+    notes: list[str] = []
+    real = ask_real(network, scans, options)
+    say(f"classifier: {len(real)} real lesions of known kind")
+    for found in (real_figures(real, decision),):
+        figures += found[0]
+        notes += found[1]
+    rows: list[Mapping[str, Any]] = _lesion_rows(lesions, answers.probability)
+    rows += [asdict(one) for one in real]
+    if triage is None:
+        notes.append("Triage: the classifier's package states no thresholds.")
+    else:
+        screened = typed_lesions(benign, options)
+        more_answers = ask(network, screened.samples)
+        read = triage_exams(lesions.labels, answers, lesions.exams, triage)
+        read += triage_exams(screened.labels, more_answers, screened.exams, triage)
+        found_figures, found_notes = triage_figures(read, cohort)
+        figures += found_figures
+        notes += found_notes
+        rows += triage_rows(read)
+    return Part("classifier", figures, rows, notes), type_pictures(lesions, answers, ablated)
+
+
+def _lesion_rows(lesions: TypedLesions, probability: Any) -> list[Mapping[str, Any]]:
+    return [
+        {
+            "exam": int(exam),
+            "type": str(CLASSES[label]),
+            "malignant": bool(MALIGNANT[label]),
+            "slice_mm": round(float(slice_mm), 2),
+            "probability": {str(kind): round(float(v), 4) for kind, v in zip(CLASSES, values, strict=True)},
+        }
+        for exam, label, slice_mm, values in zip(
+            lesions.exams, lesions.labels, lesions.slice_mm, probability, strict=True
+        )
+    ]

@@ -1,0 +1,103 @@
+"""The whole analysis, all stages in their order with the liver and the lesions that it finds itself, on a few exams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from LiverAILib.analysis.networks import Networks
+from LiverAILib.analysis.pipeline import analyze
+from LiverAILib.analysis.segment import Segmenter
+from LiverAILib.evaluation.figures import Figure, figure_of
+from LiverAILib.evaluation.groups import share
+from LiverAILib.evaluation.overlap import dice, same_regions
+from LiverAILib.evaluation.part import Part, Picture, Say
+from LiverAILib.evaluation.pool import PooledExam
+from LiverAILib.lesion_types import LesionType
+from LiverAILib.readerstudy.statistics.lesion_level import false_marks_per_case
+from LiverAILib.readerstudy.statistics.marks import NOT_MARKED, CaseMarks
+
+
+@dataclass(frozen=True)
+class WholeExam:
+    """One exam. hits: of its synthetic lesions by size. types: true and likeliest type of the found ones."""
+
+    seed: int
+    liver_dice: float
+    diameters_mm: tuple[float, ...]
+    hits: tuple[bool, ...]
+    false: int
+    types: tuple[tuple[str, str], ...]
+    triage: str | None
+    malignant: bool
+    risk: float | None
+
+    def row(self) -> dict[str, Any]:
+        """As plain values."""
+        return vars(self) | {"types": [list(pair) for pair in self.types]}
+
+
+def analyse_exam(exam: PooledExam, segmenter: Segmenter, networks: Networks) -> WholeExam:
+    """Analyse an exam and compare what is found in the reference phase with what is there."""
+    reference = exam.study.reference_phase
+    analysis = analyze(exam.study, segmenter, networks=networks)
+    ids = exam.lesion_ids[reference]
+    same = same_regions(analysis.lesion_ids, ids)  # (found, true)
+    findings = analysis.findings
+    shown = [lesion for lesion in exam.truth.lesions if (ids == lesion.id).any()]
+    made = [lesion for lesion in shown if not getattr(lesion, "real", False)]
+    types = []
+    for lesion in findings.lesions:
+        if lesion.type_probabilities is None:
+            continue
+        likeliest = max(LesionType, key=lesion.type_probabilities.__getitem__)
+        types += [
+            (str(true.type), str(likeliest))
+            for true in made
+            if true.type is not None and same[lesion.label - 1, true.id - 1]
+        ]
+    return WholeExam(
+        exam.truth.seed,
+        dice(analysis.liver, exam.liver_mask(reference)),
+        tuple(lesion.diameter_mm for lesion in made),
+        tuple(bool(same[:, lesion.id - 1].any()) for lesion in made),
+        int((~same.any(axis=1)).sum()),
+        tuple(types),
+        None if findings.reading is None else str(findings.reading.triage),
+        any(lesion.type is not None and lesion.type.malignant for lesion in exam.truth.lesions),
+        None if findings.hcc_risk is None else findings.hcc_risk.unscaled,
+    )
+
+
+def whole_part(
+    exams: Iterable[PooledExam], segmenter: Segmenter, networks: Networks, say: Say
+) -> tuple[Part, list[Picture]]:
+    """Recall, false positives and types from start to end."""
+    done = []
+    for exam in exams:
+        done.append(analyse_exam(exam, segmenter, networks))
+        say(f"whole analysis: exam {done[-1].seed}, {sum(done[-1].hits)} of {len(done[-1].hits)} lesions")
+    how = "the detector" if networks.detector is not None else "regions of lesion probability, as there is no detector"
+    on = f"synthetic exams on held-out anatomy, whole analysis, lesions from {how}"
+    figures = [
+        Figure(
+            "liver Dice, mean, whole analysis", on, f"{len(done)} exams", float(np.mean([e.liver_dice for e in done]))
+        )
+    ]
+    hits = np.array([hit for exam in done for hit in exam.hits], dtype=np.bool_)
+    group = np.array([number for number, exam in enumerate(done) for _ in exam.hits], dtype=np.int64)
+    if len(hits):
+        found = share(hits, group, name="recall", unit="lesions", grouped_by="exams")
+        figures.append(figure_of(found, "recall of lesions, whole analysis", on))
+    marks = [CaseMarks(lesion_ratings=(), false_ratings=(1.0,) * exam.false) for exam in done]
+    false = false_marks_per_case(marks, threshold=NOT_MARKED, unit="exams")
+    figures.append(figure_of(false, "false positives a case, whole analysis", on))
+    pairs = [(number, pair) for number, exam in enumerate(done) for pair in exam.types]
+    if pairs:
+        right = np.array([true == called for _, (true, called) in pairs])
+        found = share(right, np.array([number for number, _ in pairs]), name="", unit="lesions", grouped_by="exams")
+        figures.append(figure_of(found, "seven-class accuracy of found lesions, whole analysis", on))
+    return Part("whole", figures, [exam.row() for exam in done]), []
