@@ -159,7 +159,7 @@ class CaseBox:
 
         if self.form is None or self.form.marks is None or self._room.loading:
             return
-        point = pointer_place(slicer.mrmlScene)
+        point = pointer_place(slicer.mrmlScene, self._room.views.shown())
         if point is not None:
             self._room.marks.add(point)
 

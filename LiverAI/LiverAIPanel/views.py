@@ -71,6 +71,15 @@ class Views:
         except (AttributeError, KeyError):
             return None
 
+    def shown(self):
+        """The slice nodes of the layout, in its order."""
+        manager = self.manager()
+        if manager is None:
+            return []
+        views = manager.layoutLogic().GetViewNodes()
+        every = [views.GetItemAsObject(index) for index in range(views.GetNumberOfItems())]
+        return [node for node in every if node.IsA("vtkMRMLSliceNode")]
+
     def restore(self):
         """The layout from before we changed it."""
         manager = self.manager()

@@ -197,18 +197,15 @@ class Marks:
         node.SetSize([b - a for a, b in zip(low, high, strict=True)])
 
 
-def pointer_place(scene: Any) -> Point | None:
-    """Where the mouse pointer is in a slice view, else the middle of the first view that is shown (LPS, mm)."""
+def pointer_place(scene: Any, views: Sequence[Any]) -> Point | None:
+    """Where the mouse pointer is in a slice view, else the middle of the first of these slice nodes (LPS, mm)."""
     crosshairs = scene.GetNodesByClass("vtkMRMLCrosshairNode")
     ras = [0.0, 0.0, 0.0]
     for index in range(crosshairs.GetNumberOfItems()):
         if crosshairs.GetItemAsObject(index).GetCursorPositionRAS(ras):
             x, y, z = (float(value) for value in lps_to_ras(ras))
             return x, y, z
-    views = scene.GetNodesByClass("vtkMRMLSliceNode")
-    every = [views.GetItemAsObject(index) for index in range(views.GetNumberOfItems())]
-    shown = [view for view in every if view.IsMappedInLayout()]
-    if not shown:
+    if not views:
         return None
-    x, y, z = (float(value) for value in lps_to_ras(from_vtk_matrix(shown[0].GetSliceToRAS())[:3, 3]))
+    x, y, z = (float(value) for value in lps_to_ras(from_vtk_matrix(views[0].GetSliceToRAS())[:3, 3]))
     return x, y, z

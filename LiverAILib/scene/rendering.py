@@ -133,6 +133,28 @@ def grab(window: Any) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(pixels[::-1])
 
 
+def written_texts(renderer: Any) -> list[str]:
+    """Every text that a drawn renderer, or one over or under it in its window, writes: also legends and corners."""
+    texts: list[str] = []
+    renderers = renderer.GetRenderWindow().GetRenderers()
+    for index in range(renderers.GetNumberOfItems()):
+        props = renderers.GetItemAsObject(index).GetViewProps()
+        todo = [props.GetItemAsObject(number) for number in range(props.GetNumberOfItems())]
+        seen: list[Any] = []
+        while todo:
+            prop = todo.pop()
+            if prop in seen:
+                continue
+            seen.append(prop)
+            told = [getattr(prop, name)() for name in ("GetInput", "GetTitle", "GetCaption") if hasattr(prop, name)]
+            told += [prop.GetText(corner) for corner in range(8)] if prop.IsA("vtkCornerAnnotation") else []
+            texts += [text for text in told if isinstance(text, str) and text]
+            parts = vtk.vtkPropCollection()
+            prop.GetActors2D(parts)
+            todo += [parts.GetItemAsObject(number) for number in range(parts.GetNumberOfItems())]
+    return texts
+
+
 def add_text(
     renderer: Any,
     text: str,

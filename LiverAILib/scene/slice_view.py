@@ -13,7 +13,7 @@ import vtk
 
 from LiverAILib.scene.headless import HeadlessScene
 from LiverAILib.scene.overlay import OPACITY
-from LiverAILib.scene.rendering import add_text, displayable_managers, grab, offscreen_window
+from LiverAILib.scene.rendering import add_text, displayable_managers, grab, offscreen_window, written_texts
 from LiverAILib.scene.volumes import from_vtk_matrix
 
 #: Slicer's names of its three standard views.
@@ -82,10 +82,12 @@ def render_slice_view(
     content: SliceContent,
     centre_ras: npt.ArrayLike,
     size: tuple[int, int] = (1000, 800),
+    texts: list[str] | None = None,
 ) -> npt.NDArray[np.uint8]:
     """A picture (height, width, 3) of a slice view through a point (RAS, mm), fitted to the background volume.
 
-    Anterior (or superior) is up, and the patient's right is on the left, as Slicer shows it.
+    Anterior (or superior) is up, and the patient's right is on the left, as Slicer shows it. texts: gets every text that
+    is written into the picture.
     Raises SceneError where VTK can't draw.
     """
     window, renderer, interactor = offscreen_window(size)
@@ -116,6 +118,8 @@ def render_slice_view(
     _annotate(renderer, node, orientation, content, size)
     logic.UpdatePipeline()
     pixels = grab(window)
+    if texts is not None:
+        texts += written_texts(renderer)
     # Slicer's classes crash when the window goes before its managers.
     host.application_logic.SetSliceLogics(vtk.vtkCollection())
     del logics, group, node, logic, picture, mapper, renderer, interactor, window

@@ -28,7 +28,8 @@ def _of_class(kind: Any) -> None:
     meta = kind.staticMetaObject
     for index in range(meta.propertyOffset(), meta.propertyCount()):
         key = meta.property(index).name()
-        if key not in _NOT_PROPERTIES:
+        virtual = key == "text" and kind is QtWidgets.QProgressBar  # Qt itself would call the property, for ever
+        if key not in _NOT_PROPERTIES and not virtual:
             getter = lambda self, key=key: self.property(key)  # noqa: E731
             setter = lambda self, value, key=key: self.setProperty(key, value)  # noqa: E731
             setattr(kind, key, property(getter, setter))
