@@ -86,8 +86,8 @@ def render_slice_view(
 ) -> npt.NDArray[np.uint8]:
     """A picture (height, width, 3) of a slice view through a point (RAS, mm), fitted to the background volume.
 
-    Anterior (or superior) is up, and the patient's right is on the left, as Slicer shows it. texts: gets every text that
-    is written into the picture.
+    Anterior (or superior) is up, and the patient's right is on the left, as Slicer shows it. texts: gets every text
+    that is written into the picture.
     Raises SceneError where VTK can't draw.
     """
     window, renderer, interactor = offscreen_window(size)

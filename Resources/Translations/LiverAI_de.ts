@@ -791,5 +791,345 @@
         <source>{m}:{s:02d} min</source>
         <translation>{m}:{s:02d} min</translation>
     </message>
+    <message>
+        <source>An analysis is running. Wait for it, or cancel it; then log in.</source>
+        <translation>Eine Analyse läuft. Warten Sie sie ab oder brechen Sie sie ab; dann melden Sie sich an.</translation>
+    </message>
+    <message>
+        <source>The AI's result</source>
+        <translation>Ergebnis der KI</translation>
+    </message>
+    <message>
+        <source>Scores of the slices (feet to head)</source>
+        <translation>Werte der Schichten (Fuß nach Kopf)</translation>
+    </message>
+    <message>
+        <source>Sure (0 to 100)</source>
+        <translation>Sicher (0 bis 100)</translation>
+    </message>
+    <message>
+        <source>Training case {number} of {total}</source>
+        <translation>Übungsfall {number} von {total}</translation>
+    </message>
+    <message>
+        <source>Case {number} of {total}</source>
+        <translation>Fall {number} von {total}</translation>
+    </message>
+    <message>
+        <source>%v of %m cases answered</source>
+        <translation>%v von %m Fällen beantwortet</translation>
+    </message>
+    <message>
+        <source>Submit: the answer is final</source>
+        <translation>Abgeben: Die Antwort ist endgültig</translation>
+    </message>
+    <message>
+        <source>Store the answer and close the case (Ctrl+Return). It can't be changed or seen again.</source>
+        <translation>Die Antwort speichern und den Fall schließen (Strg+Eingabe). Sie kann nicht geändert und nicht wieder angesehen werden.</translation>
+    </message>
+    <message>
+        <source>Next case</source>
+        <translation>Nächster Fall</translation>
+    </message>
+    <message>
+        <source>Open your next case; time counts from then.</source>
+        <translation>Den nächsten Fall öffnen; ab dann zählt die Zeit.</translation>
+    </message>
+    <message>
+        <source>Try again</source>
+        <translation>Nochmals versuchen</translation>
+    </message>
+    <message>
+        <source>Go on loading this case.</source>
+        <translation>Diesen Fall weiter laden.</translation>
+    </message>
+    <message>
+        <source>Arrange images</source>
+        <translation>Bilder anordnen</translation>
+    </message>
+    <message>
+        <source>Views, window and place as when the case was opened.</source>
+        <translation>Ansichten, Fensterung und Ort wie beim Öffnen des Falls.</translation>
+    </message>
+    <message>
+        <source>Log out</source>
+        <translation>Abmelden</translation>
+    </message>
+    <message>
+        <source>Ends the session. A case that is open is begun anew at your next login.</source>
+        <translation>Beendet die Sitzung. Ein offener Fall beginnt bei der nächsten Anmeldung von vorn.</translation>
+    </message>
+    <message>
+        <source>Cases come one by one; an answer is final. You may stop after any case.</source>
+        <translation>Die Fälle kommen einer nach dem anderen; eine Antwort ist endgültig. Sie können nach jedem Fall aufhören.</translation>
+    </message>
+    <message>
+        <source>Welcome</source>
+        <translation>Willkommen</translation>
+    </message>
+    <message>
+        <source>Stored.</source>
+        <translation>Gespeichert.</translation>
+    </message>
+    <message>
+        <source>The answer is stored. You may pause here; no time counts.</source>
+        <translation>Die Antwort ist gespeichert. Hier können Sie Pause machen; es zählt keine Zeit.</translation>
+    </message>
+    <message>
+        <source>Your last session was not logged out, or was open elsewhere; it has ended.</source>
+        <translation>Ihre letzte Sitzung wurde nicht abgemeldet oder war anderswo offen; sie ist beendet.</translation>
+    </message>
+    <message>
+        <source>The protocol is not sealed: this is a pilot.</source>
+        <translation>Das Protokoll ist nicht versiegelt: Dies ist eine Vorstudie.</translation>
+    </message>
+    <message>
+        <source>With the AI's result.</source>
+        <translation>Mit dem Ergebnis der KI.</translation>
+    </message>
+    <message>
+        <source>Without the AI.</source>
+        <translation>Ohne KI.</translation>
+    </message>
+    <message>
+        <source>The same images as just now, read again; your first answer stays as it is.</source>
+        <translation>Dieselben Bilder wie eben, nochmals zu befunden; Ihre erste Antwort bleibt, wie sie ist.</translation>
+    </message>
+    <message>
+        <source>For practice: it does not count.</source>
+        <translation>Zum Üben: Er zählt nicht.</translation>
+    </message>
+    <message>
+        <source>This case is not submitted and will be begun anew. Click again to log out.</source>
+        <translation>Dieser Fall ist nicht abgegeben und beginnt wieder von vorn. Zum Abmelden nochmals klicken.</translation>
+    </message>
+    <message>
+        <source>A reading session is open. Log out of it first.</source>
+        <translation>Eine Lesesitzung ist offen. Melden Sie sich erst ab.</translation>
+    </message>
+    <message>
+        <source>The study file of the coordinator, with the folder of its cases beside it.</source>
+        <translation>Die Studiendatei der Studienleitung, mit dem Ordner ihrer Fälle daneben.</translation>
+    </message>
+    <message>
+        <source>The code that the coordinator gave you; never your name.</source>
+        <translation>Der Code, den Sie von der Studienleitung haben; nie Ihr Name.</translation>
+    </message>
+    <message>
+        <source>Study file</source>
+        <translation>Studiendatei</translation>
+    </message>
+    <message>
+        <source>Your code</source>
+        <translation>Ihr Code</translation>
+    </message>
+    <message>
+        <source>Log in</source>
+        <translation>Anmelden</translation>
+    </message>
+    <message>
+        <source>Begin to read, or go on where you were.</source>
+        <translation>Mit dem Lesen beginnen oder dort weitermachen, wo Sie waren.</translation>
+    </message>
+    <message>
+        <source>Progress of the readers</source>
+        <translation>Fortschritt der Leser</translation>
+    </message>
+    <message>
+        <source>For the coordinator: who is how far. It shows no answers.</source>
+        <translation>Für die Studienleitung: wer wie weit ist. Antworten werden nicht gezeigt.</translation>
+    </message>
+    <message>
+        <source>Study files</source>
+        <translation>Studiendateien</translation>
+    </message>
+    <message>
+        <source>All files</source>
+        <translation>Alle Dateien</translation>
+    </message>
+    <message>
+        <source>Choose the study file first.</source>
+        <translation>Wählen Sie zuerst die Studiendatei.</translation>
+    </message>
+    <message>
+        <source>Type your code first.</source>
+        <translation>Geben Sie zuerst Ihren Code ein.</translation>
+    </message>
+    <message>
+        <source>Go to this mark.</source>
+        <translation>Zu dieser Markierung gehen.</translation>
+    </message>
+    <message>
+        <source>Remove this mark.</source>
+        <translation>Diese Markierung entfernen.</translation>
+    </message>
+    <message>
+        <source>Mark by a click</source>
+        <translation>Per Klick markieren</translation>
+    </message>
+    <message>
+        <source>Then click on the lesion in an image. A mark can be dragged.</source>
+        <translation>Danach in einem Bild auf die Läsion klicken. Eine Markierung lässt sich ziehen.</translation>
+    </message>
+    <message>
+        <source>Mark here (M)</source>
+        <translation>Hier markieren (M)</translation>
+    </message>
+    <message>
+        <source>Marks where the mouse pointer is, or the middle of the first image if it is in none (key M).</source>
+        <translation>Markiert die Stelle unter dem Mauszeiger, oder die Mitte des ersten Bildes, wenn er in keinem ist (Taste M).</translation>
+    </message>
+    <message>
+        <source>Drag the box's handles around each lesion.</source>
+        <translation>Ziehen Sie die Griffe des Kastens um jede Läsion.</translation>
+    </message>
+    <message>
+        <source>Nothing is marked.</source>
+        <translation>Nichts ist markiert.</translation>
+    </message>
+    <message>
+        <source>The type of this lesion.</source>
+        <translation>Der Typ dieser Läsion.</translation>
+    </message>
+    <message>
+        <source>How sure are you that this is a lesion? 0 to 100.</source>
+        <translation>Wie sicher sind Sie, dass dies eine Läsion ist? 0 bis 100.</translation>
+    </message>
+    <message>
+        <source>Sure</source>
+        <translation>Sicher</translation>
+    </message>
+    <message>
+        <source>Type?</source>
+        <translation>Typ?</translation>
+    </message>
+    <message>
+        <source>finished</source>
+        <translation>fertig</translation>
+    </message>
+    <message>
+        <source>may read</source>
+        <translation>darf lesen</translation>
+    </message>
+    <message>
+        <source>logged in</source>
+        <translation>angemeldet</translation>
+    </message>
+    <message>
+        <source>never</source>
+        <translation>nie</translation>
+    </message>
+    <message>
+        <source>Answered cases of all; counted anew with each click on the button above.</source>
+        <translation>Beantwortete von allen Fällen; bei jedem Klick auf den Knopf darüber neu gezählt.</translation>
+    </message>
+    <message>
+        <source>not sealed: a pilot</source>
+        <translation>nicht versiegelt: eine Vorstudie</translation>
+    </message>
+    <message>
+        <source>Training</source>
+        <translation>Übung</translation>
+    </message>
+    <message>
+        <source>First</source>
+        <translation>Erster Durchgang</translation>
+    </message>
+    <message>
+        <source>Second</source>
+        <translation>Zweiter Durchgang</translation>
+    </message>
+    <message>
+        <source>Next</source>
+        <translation>Als Nächstes</translation>
+    </message>
+    <message>
+        <source>Last</source>
+        <translation>Zuletzt</translation>
+    </message>
+    <message>
+        <source>Sessions</source>
+        <translation>Sitzungen</translation>
+    </message>
+    <message>
+        <source>Overrides</source>
+        <translation>Ausnahmen</translation>
+    </message>
+    <message>
+        <source>Prepared cases: {ready} of {total}.</source>
+        <translation>Vorbereitete Fälle: {ready} von {total}.</translation>
+    </message>
+    <message>
+        <source>from {time}</source>
+        <translation>ab {time}</translation>
+    </message>
+    <message>
+        <source>sealed on {date}</source>
+        <translation>versiegelt am {date}</translation>
+    </message>
+    <message>
+        <source>No lesion</source>
+        <translation>Keine Läsion</translation>
+    </message>
+    <message>
+        <source>How sure are you of this answer? 0 is a guess, 100 is certain.</source>
+        <translation>Wie sicher sind Sie bei dieser Antwort? 0 ist geraten, 100 ist gewiss.</translation>
+    </message>
+    <message>
+        <source>Yes</source>
+        <translation>Ja</translation>
+    </message>
+    <message>
+        <source>No</source>
+        <translation>Nein</translation>
+    </message>
+    <message>
+        <source>Malignant</source>
+        <translation>Bösartig</translation>
+    </message>
+    <message>
+        <source>Benign</source>
+        <translation>Gutartig</translation>
+    </message>
+    <message>
+        <source>Reader study</source>
+        <translation>Leserstudie</translation>
+    </message>
+    <message>
+        <source>A reading closes the scene, and something is loaded. Save what you need, then click again.</source>
+        <translation>Eine Lesesitzung schließt die Szene, und es ist etwas geladen. Speichern Sie, was Sie brauchen, und klicken Sie nochmals.</translation>
+    </message>
+    <message>
+        <source>Close the scene and log in</source>
+        <translation>Szene schließen und anmelden</translation>
+    </message>
+    <message>
+        <source>You have read all your cases. Thank you; you are logged out.</source>
+        <translation>Sie haben alle Ihre Fälle gelesen. Vielen Dank; Sie sind abgemeldet.</translation>
+    </message>
+    <message>
+        <source>The study file can't be read ({reason}).</source>
+        <translation>Die Studiendatei kann nicht gelesen werden ({reason}).</translation>
+    </message>
+    <message>
+        <source>Loading the images</source>
+        <translation>Die Bilder werden geladen</translation>
+    </message>
+    <message>
+        <source>Loading the images: {phase} ({number} of {total})</source>
+        <translation>Die Bilder werden geladen: {phase} ({number} von {total})</translation>
+    </message>
+    <message>
+        <source>The files of this case are missing or were changed, so it can't be read. Ask the coordinator, who finds them with `liverai study verify --files`.</source>
+        <translation>Die Dateien dieses Falls fehlen oder wurden geändert, daher kann er nicht gelesen werden. Fragen Sie die Studienleitung; sie findet sie mit `liverai study verify --files`.</translation>
+    </message>
+    <message>
+        <source>This case can't be shown. Try again, or ask the coordinator.</source>
+        <translation>Dieser Fall kann nicht gezeigt werden. Versuchen Sie es nochmals oder fragen Sie die Studienleitung.</translation>
+    </message>
+    <message>
+        <source>Loading the AI's result</source>
+        <translation>Das Ergebnis der KI wird geladen</translation>
+    </message>
 </context>
 </TS>
