@@ -1,0 +1,91 @@
+"""Slice networks against known slices: a stand-in that sees dark spots, and truth that agrees with it or not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from stage_exams import SeesDark
+from toy_pool import PV, toy_exam, toy_scan
+
+from LiverAILib.analysis.networks import SliceFormat
+from LiverAILib.evaluation.real import RealScan
+from LiverAILib.evaluation.slice_reading import (
+    hccnet_part,
+    longest_mm,
+    nodulenet_part,
+    read_exam_risk,
+    read_scan_slices,
+)
+from LiverAILib.lesion_types import LesionType
+from LiverAILib.study import Phase
+
+TAKEN = SliceFormat(1.5, 96)
+BALL = ((19.0, 28.0, 36.0), 12.0, 40)
+OTHER = ((19.0, 44.0, 20.0), 7.0, 40)
+
+
+def silent(_: str) -> None:
+    """Says nothing."""
+
+
+def values(figures) -> dict[str, float]:  # type: ignore[no-untyped-def]
+    return {figure.what: figure.value for figure in figures}
+
+
+def test_slices_with_a_lesion_score_higher_and_their_saliency_peaks_in_it() -> None:
+    scans = [toy_scan("a", [BALL], ["tumour"]), toy_scan("b", [OTHER], ["lesion"]), toy_scan("c", [], [])]
+    part, pictures = nodulenet_part(SeesDark(), scans, TAKEN, 0.5, silent)
+    found = values(part.figures)
+    assert found["NoduleNet AUROC, slices"] == 1
+    assert found["SMOE: maximum inside a lesion"] == 1
+    assert found["SMOE: maximum of the liver inside a lesion"] == 1
+    assert part.figures[0].n.endswith("of 3 patients")
+    assert [picture.name for picture in pictures] == ["roc_nodulenet"]
+    assert part.cases[2]["large"] == [False] * len(part.cases[2]["nodule"])
+
+
+def test_saliency_beside_the_lesion_counts_as_a_miss() -> None:
+    seen, true = toy_scan("a", [OTHER], ["lesion"]), toy_scan("a", [BALL], ["lesion"])
+    moved = RealScan("a", "a", seen.volume, seen.liver, true.ids, true.lesions)
+    read = read_scan_slices(SeesDark(), moved, TAKEN)
+    assert read.large.any()
+    peaks = [peak for peak, large in zip(read.peak, read.large, strict=True) if large]
+    assert not any(peaks)
+
+
+def test_without_any_lesion_there_is_no_area_but_a_note() -> None:
+    part, pictures = nodulenet_part(SeesDark(), [toy_scan("c", [], [])], TAKEN, 0.5, silent)
+    assert not part.figures
+    assert not pictures
+    assert any("no AUROC" in note for note in part.notes)
+
+
+def test_the_longest_side_of_a_region() -> None:
+    plane = np.zeros((20, 20), dtype=bool)
+    assert longest_mm(plane, (1.0, 1.0)) == 0
+    plane[2:5, 2:10] = True
+    plane[12:18, 12] = True
+    assert longest_mm(plane, (1.0, 1.5)) == 12
+    assert longest_mm(plane, (3.0, 1.0)) == 18
+
+
+def test_patients_with_an_hcc_have_the_higher_risk() -> None:
+    sick = [toy_exam(seed, [BALL], [LesionType.HCC]) for seed in (1, 2)]
+    well = [toy_exam(seed, [], []) for seed in (3, 4, 5)]
+    part, pictures = hccnet_part(SeesDark(), sick + well, TAKEN, 0.05, silent)
+    found = values(part.figures)
+    assert found["HCCNet AUROC, patients"] == 1
+    assert part.figures[0].n == "5 exams (2 with an HCC)"
+    assert [picture.name for picture in pictures] == ["roc_hccnet"]
+    assert hccnet_part(SeesDark(), well, TAKEN, None, silent)[0].notes
+
+
+def test_slices_with_a_lesion_of_unknown_type_take_no_part_in_the_risk() -> None:
+    phases = (Phase.ARTERIAL, PV)
+    plain, real = toy_exam(1, [], [], phases), toy_exam(2, [BALL], [None], phases)
+    of_plain, of_real = (read_exam_risk(SeesDark(), exam, TAKEN) for exam in (plain, real))
+    assert of_plain is not None
+    assert of_real is not None
+    assert of_real.images < of_plain.images
+    assert of_real.risk == pytest.approx(of_plain.risk)
+    assert not of_real.hcc
