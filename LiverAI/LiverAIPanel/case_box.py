@@ -25,7 +25,7 @@ class CaseBox:
         self.title.setStyleSheet("font-weight: bold; font-size: 15px;")
         self.notice = label()
         self.answeredBar = qt.QProgressBar()
-        self.answeredBar.setFormat(tr("%v of %m cases answered"))
+        self.answeredBar.setFormat(tr("%v of %m readings done"))
         self.place = qt.QWidget()
         self._inner = qt.QVBoxLayout(self.place)
         self._inner.setContentsMargins(0, 0, 0, 0)

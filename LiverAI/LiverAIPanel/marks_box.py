@@ -21,14 +21,15 @@ class MarkRow:
             self.type = Choice(kinds, lambda _: on_change(), tr("The type of this lesion."))
             parts.append(self.type.widget)
         self.confidence = None
-        if question.confidence:
-            self.confidence = spin_box(on_change, tr("How sure are you that this is a lesion? 0 to 100."))
-            parts += [label(tr("Sure"), False), self.confidence]
         if not question.type:
             parts.append(label())
+        if question.confidence:
+            self.confidence = spin_box(on_change, tr("How sure are you that this is a lesion? 0 to 100."))
+            parts += [fixed(tr("Sure")), self.confidence]
         self.removeButton = button("✕", on_remove, tr("Remove this mark."))
         self.removeButton.setMaximumWidth(34)
         self.widget = row(*parts, self.removeButton)
+        self.widget.layout().setStretch(1, 1)  # the type, or the gap
 
     def said(self):
         """What was said of the mark, as the answer has it."""
@@ -38,6 +39,13 @@ class MarkRow:
         if self.confidence is not None and self.confidence.value != NOT_SAID:
             said["confidence"] = self.confidence.value
         return said
+
+
+def fixed(text):
+    """A label that takes no more room than its text."""
+    made = label(text, False)
+    made.setSizePolicy(qt.QSizePolicy.Fixed, qt.QSizePolicy.Preferred)
+    return made
 
 
 class MarksBox:

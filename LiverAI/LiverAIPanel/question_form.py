@@ -9,6 +9,7 @@ from LiverAIPanel.marks_box import MarksBox
 from LiverAIPanel.words import tr, type_title
 
 TEXT_HEIGHT = 56
+SPACE = 6
 
 
 def choices(kind):
@@ -31,6 +32,7 @@ class QuestionForm:
         layout = qt.QVBoxLayout(self.widget)
         layout.setContentsMargins(0, 0, 0, 0)
         for question in questions:
+            layout.addSpacing(SPACE)
             layout.addWidget(title(question))
             kind = str(question.kind.value)
             if kind == "marks":
@@ -83,5 +85,5 @@ class FreeText:
 def title(question):
     """The question's words."""
     made = label(question.ask)
-    made.setStyleSheet("font-weight: bold; margin-top: 6px;")
+    made.setStyleSheet("font-weight: bold;")
     return made

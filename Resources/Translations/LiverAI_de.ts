@@ -816,8 +816,8 @@
         <translation>Fall {number} von {total}</translation>
     </message>
     <message>
-        <source>%v of %m cases answered</source>
-        <translation>%v von %m Fällen beantwortet</translation>
+        <source>%v of %m readings done</source>
+        <translation>%v von %m Lesungen fertig</translation>
     </message>
     <message>
         <source>Submit: the answer is final</source>
