@@ -3,7 +3,7 @@
 import qt
 
 from LiverAIPanel.ai_box import AiBox
-from LiverAIPanel.choice import button, label, row
+from LiverAIPanel.choice import button, heading, label, row
 from LiverAIPanel.marks_box import MarksBox
 from LiverAIPanel.question_form import QuestionForm
 from LiverAIPanel.words import tr
@@ -21,8 +21,7 @@ class CaseBox:
         self.widget = qt.QWidget()
         layout = qt.QVBoxLayout(self.widget)
         layout.setContentsMargins(0, 0, 0, 0)
-        self.title = label()
-        self.title.setStyleSheet("font-weight: bold; font-size: 15px;")
+        self.title = heading(larger=2)
         self.notice = label()
         self.answeredBar = qt.QProgressBar()
         self.answeredBar.setFormat(tr("%v of %m readings done"))

@@ -55,6 +55,17 @@ def label(text="", wrap=True):
     return made
 
 
+def heading(text="", larger=0):
+    """A bold label, by so many points larger; its colour follows the application's style."""
+    made = label(text)
+    font = qt.QFont()
+    font.setBold(True)
+    if font.pointSize() > 0:  # else its size is in pixels
+        font.setPointSize(font.pointSize() + larger)
+    made.setFont(font)
+    return made
+
+
 def button(title, on_click, tooltip=""):
     """A push button that may become narrow."""
     made = qt.QPushButton(title)

@@ -4,7 +4,7 @@ import qt
 
 from LiverAILib.lesion_types import LesionType
 from LiverAIPanel.answer_fields import Confidence, Options
-from LiverAIPanel.choice import label
+from LiverAIPanel.choice import heading
 from LiverAIPanel.marks_box import MarksBox
 from LiverAIPanel.words import tr, type_title
 
@@ -33,7 +33,7 @@ class QuestionForm:
         layout.setContentsMargins(0, 0, 0, 0)
         for question in questions:
             layout.addSpacing(SPACE)
-            layout.addWidget(title(question))
+            layout.addWidget(heading(question.ask))
             kind = str(question.kind.value)
             if kind == "marks":
                 field = make_marks(question)
@@ -80,10 +80,3 @@ class FreeText:
     @property
     def value(self):
         return self.widget.toPlainText()
-
-
-def title(question):
-    """The question's words."""
-    made = label(question.ask)
-    made.setStyleSheet("font-weight: bold;")
-    return made

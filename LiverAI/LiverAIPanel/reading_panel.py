@@ -34,7 +34,10 @@ class ReadingPanel:
         self.watch = Watch(self._input, self._focus, **watch)
         self.section = ctk.ctkCollapsibleButton()
         self.section.text = tr("Reader study")
-        inner = qt.QVBoxLayout(self.section)
+        pages = qt.QWidget()  # the section shows and hides what lies in it directly
+        qt.QVBoxLayout(self.section).addWidget(pages)
+        inner = qt.QVBoxLayout(pages)
+        inner.setContentsMargins(0, 0, 0, 0)
         self.login = LoginBox(self.log_in, self.show_progress)
         self.progress = ProgressBox()
         self.case = CaseBox(self)

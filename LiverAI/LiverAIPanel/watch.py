@@ -8,7 +8,8 @@ INTERVAL_MS = 500
 
 def look():
     """(in front, what changes when the reader does something): the pointer's place and the state of the views."""
-    in_front = qt.QGuiApplication.applicationState() == qt.Qt.ApplicationActive
+    application = getattr(qt, "QGuiApplication", qt.QApplication)
+    in_front = application.applicationState() == qt.Qt.ApplicationActive
     pointer = qt.QCursor.pos()
     views = slicer.mrmlScene.GetNodesByClass("vtkMRMLSliceNode")
     stamps = [views.GetItemAsObject(index).GetMTime() for index in range(views.GetNumberOfItems())]
