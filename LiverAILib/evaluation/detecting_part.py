@@ -51,6 +51,8 @@ def detector_part(
         cases.append(case)
         if len(cases) % 10 == 0:
             say(f"detector: {len(cases)} exams")
+    if not cases:
+        return Part("detector", [], [], ["Detection: there are no exams. Make some (--exams)."]), []
     names = len({case.group for case in cases})
     on = f"synthetic exams on the anatomy of {names} held-out patients, all three phases, in the true liver"
     figures = exam_figures(cases, threshold, on)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from LiverAILib.analysis.crops import CropOptions, lesion_crop
@@ -64,7 +65,18 @@ def typed_lesions(exams: Iterable[PooledExam], options: CropOptions, most: int |
     for exam in exams:
         parts.append(exam_lesions(exam, options, most=most, check=False))
         slice_mm += [exam.slice_mm] * len(parts[-1])
+    if not parts:
+        parts = [_no_lesions(options)]
     return TypedLesions(LesionSamples.joined(parts), np.asarray(slice_mm))
+
+
+def _no_lesions(options: CropOptions) -> LesionSamples:
+    phases = len(CLASSIFIER_PHASES)
+    none = torch.zeros(0, dtype=torch.long)
+    images = torch.zeros((0, phases, 1, *options.shape), dtype=torch.uint8)
+    return LesionSamples(
+        images, torch.zeros((0, phases), dtype=torch.bool), torch.zeros((0, CLINICAL_LENGTH)), none, none, none
+    )
 
 
 @dataclass(frozen=True)
@@ -333,9 +345,9 @@ def real_figures(answers: Sequence[RealAnswer], threshold: float) -> tuple[list[
     return figures, notes
 
 
-def with_boxes(options: CropOptions, given: Mapping[str, Any] | None) -> CropOptions:
-    """The crops that a package states."""
-    return replace(options, **dict(given or {}))
+def stated_crops(given: Mapping[str, Any] | None) -> CropOptions:
+    """The crops that a package states, with the defaults for what it does not."""
+    return TypeAdapter(CropOptions).validate_python({**asdict(CropOptions()), **(given or {})})
 
 
 def patient_area(labels: npt.NDArray[np.int64], answers: Answers, exams: npt.NDArray[np.int64]) -> float:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 
-from LiverAILib.analysis.crops import CropOptions
 from LiverAILib.analysis.networks import Networks
 from LiverAILib.analysis.packages import Packages, find_packages, load_networks
 from LiverAILib.analysis.segment import Segmenter, load_segmenter
@@ -21,7 +20,7 @@ from LiverAILib.errors import BundleError
 from LiverAILib.evaluation import bench
 from LiverAILib.evaluation.detecting_part import detector_part
 from LiverAILib.evaluation.figures import Figure
-from LiverAILib.evaluation.lesion_types import with_boxes
+from LiverAILib.evaluation.lesion_types import stated_crops
 from LiverAILib.evaluation.part import PARTS, Part, PartName, Picture, Say, draw_pictures
 from LiverAILib.evaluation.pool import Pool, PoolPlan, make_pool
 from LiverAILib.evaluation.real import RealScan, held_out, read_scan
@@ -173,7 +172,7 @@ class Evaluation:
         bundle = self.packages.found["lesionclassifier"]
         network = bundle.load().to(self.device)
         assert isinstance(network, LesionClassifier)
-        options = with_boxes(CropOptions(), (bundle.metadata.model_extra or {}).get("crop"))
+        options = stated_crops((bundle.metadata.model_extra or {}).get("crop"))
         return classifier_part(
             network,
             self.pool.exams("exam"),

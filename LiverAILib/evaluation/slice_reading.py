@@ -6,7 +6,7 @@ Both through `analysis.slices.score_phase`, as an analysis runs them, but in the
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -228,7 +228,7 @@ def hccnet_part(
             read.append(found)
         if number % 20 == 0:
             say(f"HCCNet: {number} exams")
-    rows = [vars(single) for single in read]
+    rows = [asdict(single) for single in read]
     truth = np.array([single.hcc for single in read], dtype=np.bool_)
     if not truth.any() or truth.all():
         return Part("hccnet", [], rows, ["HCCNet: the exams are all with or all without an HCC: no AUROC."]), []

@@ -44,6 +44,8 @@ def classifier_part(
 ) -> tuple[Part, list[Picture]]:
     """Everything about types on true boxes. benign: further exams for the screening cohort; cohort: its size."""
     lesions = typed_lesions(exams, options)
+    if not len(lesions.labels):
+        return Part("classifier", [], [], ["Lesion types: the exams hold no lesion. Make more of them (--exams)."]), []
     say(f"classifier: {len(lesions.labels)} lesions in their true boxes")
     answers = ask(network, lesions.samples)
     names = len(np.unique(lesions.samples.patients.numpy()))
@@ -58,12 +60,10 @@ def classifier_part(
     say("classifier: with parts of the input taken away")
     more, ablated = ablation_figures(network, lesions, on)
     figures += more
-    notes: list[str] = []
     real = ask_real(network, scans, options)
     say(f"classifier: {len(real)} real lesions of known kind")
-    for found in (real_figures(real, decision),):
-        figures += found[0]
-        notes += found[1]
+    named, notes = real_figures(real, decision)
+    figures += named
     rows: list[Mapping[str, Any]] = _lesion_rows(lesions, answers.probability)
     rows += [asdict(one) for one in real]
     if triage is None:

@@ -80,6 +80,8 @@ def whole_part(
     for exam in exams:
         done.append(analyse_exam(exam, segmenter, networks))
         say(f"whole analysis: exam {done[-1].seed}, {sum(done[-1].hits)} of {len(done[-1].hits)} lesions")
+    if not done:
+        return Part("whole", [], [], ["The whole analysis: there are no exams. Make some (--exams)."]), []
     how = "the detector" if networks.detector is not None else "regions of lesion probability, as there is no detector"
     on = f"synthetic exams on held-out anatomy, whole analysis, lesions from {how}"
     figures = [
