@@ -50,7 +50,7 @@ def run_r(script: str, packages: Sequence[str]) -> dict[str, list[float]]:
         input=loaded + PRINT + script,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     lines = (line.split() for line in done.stdout.splitlines() if line.strip())
