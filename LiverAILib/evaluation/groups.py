@@ -15,6 +15,8 @@ Index = npt.NDArray[np.int64]
 Groups = npt.NDArray[np.int64]
 
 REPLICATES = 1000
+#: Bands of the distance of slices in mm; the edges are LiAIDS'.
+THICKNESS = (("under 2.5 mm", 0.0, 2.5), ("2.5 to 5 mm", 2.5, 5.0), ("5 mm or more", 5.0, np.inf))
 _TAIL = 0.025
 
 

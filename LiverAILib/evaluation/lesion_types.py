@@ -14,7 +14,7 @@ from torch import Tensor
 
 from LiverAILib.analysis.crops import CropOptions, lesion_crop
 from LiverAILib.evaluation.figures import Figure, figure_of
-from LiverAILib.evaluation.groups import area, auc_by_group, by_group, calibration_error, macro_area, share
+from LiverAILib.evaluation.groups import THICKNESS, area, auc_by_group, by_group, calibration_error, macro_area, share
 from LiverAILib.evaluation.part import Picture
 from LiverAILib.evaluation.plots import Curve, draw_map, draw_reliability, draw_roc, draw_types_roc
 from LiverAILib.evaluation.pool import PooledExam
@@ -239,8 +239,8 @@ def ablation_figures(
 def thickness_figures(lesions: TypedLesions, answers: Answers, on: str) -> list[Figure]:
     """Accuracy and the two-way area by the distance of the slices."""
     figures = []
-    for words, low, high in (("up to 3 mm", 0.0, 3.0), ("over 3 to 5 mm", 3.0, 5.0), ("over 5 mm", 5.0, np.inf)):
-        own = (lesions.slice_mm > low) & (lesions.slice_mm <= high)
+    for words, low, high in THICKNESS:
+        own = (lesions.slice_mm >= low) & (lesions.slice_mm < high)
         malignant, exams = MALIGNANT[lesions.labels[own]], lesions.exams[own]
         if not malignant.any() or malignant.all():
             continue

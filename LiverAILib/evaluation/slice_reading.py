@@ -18,7 +18,7 @@ from LiverAILib.analysis.networks import SliceFormat
 from LiverAILib.analysis.risk import hcc_risk
 from LiverAILib.analysis.slices import score_phase
 from LiverAILib.evaluation.figures import Figure, figure_of
-from LiverAILib.evaluation.groups import auc_by_group, share
+from LiverAILib.evaluation.groups import THICKNESS, auc_by_group, share
 from LiverAILib.evaluation.part import Part, Picture, Say
 from LiverAILib.evaluation.plots import Curve, draw_roc
 from LiverAILib.evaluation.real import RealScan
@@ -249,13 +249,11 @@ def hccnet_part(
             rate = share(hits[chosen], seeds[chosen], name=what, unit="exams", grouped_by="exams")
             figures.append(figure_of(rate, f"HCCNet {what}, threshold {threshold:g}", on))
     slice_mm = np.array([single.slice_mm for single in read])
-    for low, high in ((0.0, 3.0), (3.0, 5.0), (5.0, 99.0)):
-        own = (slice_mm > low) & (slice_mm <= high)
+    for words, low, high in THICKNESS:
+        own = (slice_mm >= low) & (slice_mm < high)
         if truth[own].any() and not truth[own].all():
             area = auc_by_group(truth[own], risk[own], seeds[own], name="AUROC", unit="exams", grouped_by="exams")
-            words = f"slices of up to {high:g} mm" if not low else f"slices over {low:g} mm"
-            words += f" and up to {high:g} mm" if low and high < 99 else ""
-            figures.append(figure_of(area, f"HCCNet AUROC, patients, {words}", on))
+            figures.append(figure_of(area, f"HCCNet AUROC, patients, slices of {words}", on))
     curve = Curve("exams, unscaled risk score", truth, risk, seeds)
     title = f"HCCNet: exams on {names} held-out patients"
     picture = Picture("roc_hccnet", lambda canvas: draw_roc(canvas, [curve], title, "HCC", "no HCC"))

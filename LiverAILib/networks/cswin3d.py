@@ -17,7 +17,7 @@ What they leave open, and what is chosen here:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -33,7 +33,8 @@ class CSWin3dPreset:
 
     stem: channels of the first 3D convolution. channels, depths, heads, stripes: per stage; a stripe of 0 is the whole
     slice. expansion: hidden channels of the MLP per channel. drop_path: share of skipped branches at the last block,
-    rising linearly from 0 at the first.
+    rising linearly from 0 at the first. context: False makes it 2D, for the paper's ablation: each target slice is seen
+    without its neighbours, by the same layers with kernels one slice thick; input and output stay as they are.
     """
 
     stem: int
@@ -43,12 +44,14 @@ class CSWin3dPreset:
     stripes: tuple[int, int, int, int] = (1, 2, 7, 0)
     expansion: int = 4
     drop_path: float = 0.2
+    context: bool = True
 
 
 PRESETS = {
     "paper": CSWin3dPreset(stem=16, channels=(64, 128, 256, 512), depths=(1, 2, 9, 1)),
     "compact": CSWin3dPreset(stem=8, channels=(32, 64, 128, 256), depths=(1, 2, 6, 1), drop_path=0.1),
 }
+PRESETS["compact-2d"] = replace(PRESETS["compact"], context=False)
 
 
 def _into_stripes(x: Tensor, heads: int, stripe: tuple[int, int]) -> Tensor:
@@ -142,11 +145,13 @@ class CSWinBlock(nn.Module):
 
 
 class Stem(nn.Module):
-    """5 slices to one by a 3D convolution, then a 7x7 convolution with stride 4 per slice and LayerNorm."""
+    """Some slices (5; 1 in 2D) to one by a 3D convolution, then a 7x7 convolution with stride 4 per slice and
+    LayerNorm.
+    """
 
-    def __init__(self, inner: int, channels: int) -> None:
+    def __init__(self, inner: int, channels: int, slices: int = 5) -> None:
         super().__init__()
-        self.volume = nn.Sequential(nn.Conv3d(1, inner, (5, 3, 3), padding=(0, 1, 1)), nn.GELU())
+        self.volume = nn.Sequential(nn.Conv3d(1, inner, (slices, 3, 3), padding=(0, 1, 1)), nn.GELU())
         self.plane = nn.Conv2d(inner, channels, 7, stride=4, padding=3)
         self.norm = nn.LayerNorm(channels)
 
@@ -158,11 +163,11 @@ class Stem(nn.Module):
 
 
 class Merge(nn.Module):
-    """Between stages: 3x3x3 convolution, stride 2 in plane, three slices to one, then LayerNorm."""
+    """Between stages: 3x3x3 convolution, stride 2 in plane, three slices (1 in 2D) to one, then LayerNorm."""
 
-    def __init__(self, channels_in: int, channels_out: int) -> None:
+    def __init__(self, channels_in: int, channels_out: int, slices: int = 3) -> None:
         super().__init__()
-        self.convolution = nn.Conv3d(channels_in, channels_out, 3, stride=(1, 2, 2), padding=(0, 1, 1))
+        self.convolution = nn.Conv3d(channels_in, channels_out, (slices, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1))
         self.norm = nn.LayerNorm(channels_out)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -184,7 +189,8 @@ class CSWin3d(nn.Module):
         super().__init__()
         preset = PRESETS[preset] if isinstance(preset, str) else preset
         self.channels = preset.channels
-        self.stem = Stem(preset.stem, preset.channels[0])
+        self.context = preset.context
+        self.stem = Stem(preset.stem, preset.channels[0], 5 if preset.context else 1)
         last = max(sum(preset.depths) - 1, 1)
         rates = iter([preset.drop_path * number / last for number in range(last + 1)])
         self.stages = nn.ModuleList(
@@ -193,7 +199,10 @@ class CSWin3d(nn.Module):
                 preset.channels, preset.depths, preset.heads, preset.stripes, strict=True
             )
         )
-        self.merges = nn.ModuleList(Merge(a, b) for a, b in zip(preset.channels[:-1], preset.channels[1:], strict=True))
+        thick = 3 if preset.context else 1
+        self.merges = nn.ModuleList(
+            Merge(a, b, thick) for a, b in zip(preset.channels[:-1], preset.channels[1:], strict=True)
+        )
         self.norms = nn.ModuleList(nn.LayerNorm(c) for c in preset.channels)
         for module in self.modules():
             if isinstance(module, nn.Linear):
@@ -208,7 +217,7 @@ class CSWin3d(nn.Module):
                 f"got {tuple(x.shape[2:])}"
             )
         targets = depth - 2 * NEIGHBOURS
-        x = self.stem(x)
+        x = self.stem(x if self.context else x[:, :, NEIGHBOURS:-NEIGHBOURS])
         maps = []
         for level, stage in enumerate(self.stages):
             if level:

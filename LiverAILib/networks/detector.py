@@ -12,7 +12,7 @@ which overlaps no anchor by 0.3, still has an anchor to learn from (`least_iou`)
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -69,6 +69,7 @@ PRESETS = {
         rpn=RpnOptions(least_iou=0.1, sampled=128, candidates=(300, 150), proposals=(200, 64)),
     ),
 }
+PRESETS["compact-2d"] = replace(PRESETS["compact"], backbone=BACKBONES["compact-2d"])
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,9 @@ class ClassifierPreset:
 PRESETS = {
     "paper": ClassifierPreset(branch=BRANCHES["paper"], hidden=256),
     "compact": ClassifierPreset(branch=BRANCHES["compact"]),
+    "compact-without-interaction": ClassifierPreset(branch=BRANCHES["compact"], interaction=False),
+    "compact-images": ClassifierPreset(branch=BRANCHES["compact"], inputs="images"),
+    "compact-clinical": ClassifierPreset(branch=BRANCHES["compact"], inputs="clinical"),
 }
 
 

@@ -30,6 +30,12 @@ RECIPE_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "small_share": ("classifier",),
 }
 
+#: Presets for the papers' ablations, by the networks that have them.
+ABLATIONS: Mapping[str, tuple[str, ...]] = {
+    "detector": ("compact-2d",),
+    "classifier": ("compact-without-interaction", "compact-images", "compact-clinical"),
+}
+
 
 def add_parser(subparsers: Any, name: str = "train", **options: Any) -> argparse.ArgumentParser:
     """Add `liverai train`."""
@@ -52,7 +58,12 @@ def add_parser(subparsers: Any, name: str = "train", **options: Any) -> argparse
         "--start-from", type=Path, metavar="MODELS", help="begin with the network's package in this folder, or with "
         "this package (HCCNet may start from NoduleNet's)"
     )  # fmt: skip
-    parser.add_argument("--preset", choices=("compact", "paper"), default="compact")
+    parser.add_argument(
+        "--preset",
+        default="compact",
+        help="compact (default) or paper; for the papers' ablations also "
+        + ", ".join(f"{name} ({network})" for network, names in ABLATIONS.items() for name in names),
+    )
     parser.add_argument("--threads", type=int, help="processor cores to use (default: all)")
     sides = parser.add_argument_group("sides")
     sides.add_argument("--split-seed", type=int, default=2024)
@@ -119,6 +130,9 @@ def _say(text: str) -> None:
 
 def _recipe(args: argparse.Namespace) -> dict[str, Any]:
     """The recipe's options that were given. Raises StudyError for one that the network's recipe lacks."""
+    presets = ("compact", "paper", *ABLATIONS.get(args.network, ()))
+    if args.preset not in presets:
+        raise StudyError(f'{args.network} has no preset "{args.preset}". Choose from {", ".join(presets)}.')
     given: dict[str, Any] = {"preset": args.preset}
     for option, networks in RECIPE_OPTIONS.items():
         value = getattr(args, option)

@@ -129,8 +129,8 @@ def test_figures_of_known_answers(tmp_path: Path) -> None:
     assert two == {"accuracy": 0.75, "sensitivity": 0.5, "specificity": 1.0, "precision": 1.0}
     assert patient_area(known.labels, found, known.exams) == 1  # the worst lesion of each exam decides
     assert {figure.what for figure in thickness_figures(known, found, "t")} == {
-        "seven-class accuracy, slices of up to 3 mm",
-        "malignant vs benign AUC, slices of up to 3 mm",
+        "seven-class accuracy, slices of under 2.5 mm",
+        "malignant vs benign AUC, slices of under 2.5 mm",
     }
     ablated = {"portal venous phase only": (np.arange(40) < 20, answers(labels[:20], said[:20]))}
     pictures = type_pictures(known, found, ablated)
