@@ -47,10 +47,12 @@ class Station:
 
     def __init__(self, module: Any, study: SmallStudy) -> None:
         self.study, self.screen = study, Screen()
+        self.window = slicer.util.mainWindow()  # lives as long as its panel
         kind = type("Widget", (module.LiverAIWidget,), {"readingOptions": {"clock": study.clock, "look": self.screen}})
         self.widget = kind()
         self.widget.setup()
         self.widget.enter()
+        self.reading.section.collapsed = False
 
     @property
     def reading(self) -> Any:
@@ -68,8 +70,7 @@ class Station:
         return str(login.message.text if login.widget.isVisibleTo(self.reading.section) else self.page.message.text)
 
     def log_in(self, code: str = "R1") -> None:
-        """Open the section, type, click."""
-        self.reading.section.collapsed = False
+        """Type and click."""
         self.reading.login.path.currentPath = str(self.study.path)
         self.reading.login.code.text = code
         self.reading.login.loginButton.click()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import slicer
-from reading_study import FULL_FORM, Station, make_station, prepared, station, study
+from reading_study import FULL_FORM, Station
 from slicer_host import wait_until
 from study_builder import SmallStudy, make_study
 
@@ -17,8 +17,6 @@ from LiverAILib.readerstudy.layout import cases_folder
 from LiverAILib.readerstudy.schema import Kind
 from LiverAILib.readerstudy.store import StudyFile
 from LiverAILib.readerstudy.timing import Event
-
-__all__ = ["make_station", "prepared", "station", "study"]
 
 
 def answers(study: SmallStudy) -> int:

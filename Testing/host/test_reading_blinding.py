@@ -16,15 +16,13 @@ import pytest
 import slicer
 import vtk
 from PySide6 import QtCore, QtWidgets
-from reading_study import FULL_FORM, QUESTIONS, Station, copied, make_station
+from reading_study import FULL_FORM, QUESTIONS, Station, copied
 from rich_run import show_rich
 from study_builder import SmallStudy, make_study
 
 from LiverAILib.readerstudy.truth import read_truth
 from LiverAILib.scene.rendering import rendering_available
 from LiverAILib.scene.slice_view import SliceContent, render_slice_view
-
-__all__ = ["make_station"]
 
 #: Of the archive and the coordinator; of the other reader; of the reader's own earlier answers; of an earlier analysis.
 BLINDED = (
@@ -37,19 +35,17 @@ BLINDED = (
     "otherremark",
     "ownremark",
     "agrees_with_ai",
-    "88%",
+    "definitely malignant",
 )
 #: What the AI found in the study's cases (its probability, its volumes); it may be seen in the assisted arm alone.
 OF_THE_AI = ("0.875", "lesion_1", "lesion probability", "liverai findings", "ml, 2 lesions", "the ai's result\n")
 
 
 @pytest.fixture(scope="module")
-def blinded(tmp_path_factory: pytest.TempPathFactory) -> SmallStudy:
-    """The truth names a file; R2 has read everything, R1 the training and one case, a long time ago."""
-    study = make_study(
-        tmp_path_factory.mktemp("blinded"), prepare="real", count=2, training=2, questions=QUESTIONS, washout_days=0
-    )
-    study.read_all("R2", {**FULL_FORM, "remarks": "otherremark"}, most=8)
+def blinded(prepared: SmallStudy, tmp_path_factory: pytest.TempPathFactory) -> SmallStudy:
+    """R2 has read the first period."""
+    study = copied(prepared, tmp_path_factory.mktemp("blinded") / "study")
+    study.read_all("R2", {**FULL_FORM, "remarks": "otherremark"}, most=4)
     return study
 
 
@@ -221,6 +217,7 @@ def test_the_own_earlier_answer_is_nowhere_when_the_case_comes_again(station: St
         station.fill(sure=83)
         station.page.form.fields["remarks"].widget.setPlainText("ownremark")
         station.submit()
+    station.study.clock.go_on(days=31)
     case = station.next()
     assert not case.training
     assert everywhere(station, BLINDED) == set()

@@ -10,7 +10,7 @@ import pytest
 import slicer
 from liverai_fakes import toy_study
 from PySide6 import QtCore, QtWidgets
-from reading_study import QUESTIONS, Station, make_station, prepared, station, study
+from reading_study import QUESTIONS, Station
 from slicer_host import start_host
 from study_builder import SmallStudy, make_study
 
@@ -20,8 +20,6 @@ from LiverAILib.scene.marks import BOX_MM, Marks, pointer_place
 from LiverAILib.scene.reading import empty_scene, holds_work
 from LiverAILib.scene.volumes import add_volume
 from LiverAILib.study import Phase
-
-__all__ = ["make_station", "prepared", "station", "study"]
 
 
 class Clicks:
