@@ -73,6 +73,7 @@ class CaseBox:
         self.answeredBar.setValue(standing.done)
         self.say("")
         self._buttons(next_one=True)
+        self.nextButton.setFocus()
 
     def open(self, case):
         """A case was opened and is being loaded."""
@@ -104,6 +105,7 @@ class CaseBox:
         if self.form is None:
             self.form = QuestionForm(room.case.questions, self._marks_box, self._actions.changed)
             self._inner.addWidget(self.form.widget)
+            self.form.focus()
         elif self.form.marks is not None:
             self.form.marks.refresh()
         self.place.enabled = True

@@ -49,6 +49,12 @@ class QuestionForm:
             if question.id in self.confidences:
                 layout.addWidget(self.confidences[question.id].widget)
 
+    def focus(self):
+        """The keyboard to the first question."""
+        field = next(iter(self.fields.values()))
+        first = next(iter(field.buttons.values())) if isinstance(field, Options) else field.widget
+        first.setFocus()
+
     @property
     def marks(self):
         """The box of the marks, None if none are asked for."""

@@ -184,6 +184,24 @@ def test_images_that_vanish_while_they_are_loaded_can_be_tried_again(station: St
     assert answers(study) == 1
 
 
+def test_a_result_that_vanishes_while_it_is_loaded_names_no_file(station: Station, study: SmallStudy) -> None:
+    station.log_in()
+    station.page.nextButton.click()
+    if not station.reading.room.case.assisted:
+        station.wait()
+        station.fill()
+        station.submit()
+        station.page.nextButton.click()
+    assert station.reading.room.case.assisted
+    for run in cases_folder(study.path).glob("*/run"):
+        shutil.rmtree(run)
+    assert wait_until(lambda: bool(station.message), 10)
+    assert station.message == "This case can't be shown. Try again, or ask the coordinator."
+    assert station.page.form is None
+    station.page.leaveButton.click()
+    assert station.widget.panel is not None
+
+
 def test_a_clock_that_was_set_back_is_told(station: Station, study: SmallStudy) -> None:
     study.clock.set_back(hours=5)
     station.log_in()
