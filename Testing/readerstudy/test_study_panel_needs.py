@@ -1,4 +1,4 @@
-"""What the reading panel asks of a session beyond its steps: one phase at a time, what comes next, whose file failed."""
+"""What the reading panel asks of a session besides: one phase at a time, what comes next, whose file it was."""
 
 from pathlib import Path
 
