@@ -47,7 +47,7 @@ def add_parser(subparsers: Any, name: str = "evaluate", **options: Any) -> argpa
         "--empty-phantoms", type=int, default=8, metavar="N", help="without a lesion, for the detector (default: 8)"
     )
     made.add_argument(
-        "--detector-exams", type=int, default=165, metavar="N", help="exams that the detector reads (default: 165)"
+        "--detector-lesions", type=int, default=315, metavar="N", help="that the detector is asked for (default: 315)"
     )
     made.add_argument(
         "--whole-exams", type=int, default=6, metavar="N", help="exams that go through all stages (default: 6)"
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         models=args.models,
         pool=args.pool,
         plan=PoolPlan(args.exams, args.benign_exams, args.empty_phantoms),
-        detector_exams=args.detector_exams,
+        detector_lesions=args.detector_lesions,
         whole_exams=args.whole_exams,
         phantoms=args.phantoms,
         cohort=args.cohort,

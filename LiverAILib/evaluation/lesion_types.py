@@ -14,7 +14,7 @@ from torch import Tensor
 
 from LiverAILib.analysis.crops import CropOptions, lesion_crop
 from LiverAILib.evaluation.figures import Figure, figure_of
-from LiverAILib.evaluation.groups import THICKNESS, area, auc_by_group, by_group, calibration_error, macro_area, share
+from LiverAILib.evaluation.groups import THICKNESS, auc_by_group, by_group, calibration_error, macro_area, share
 from LiverAILib.evaluation.part import Picture
 from LiverAILib.evaluation.plots import Curve, draw_map, draw_reliability, draw_roc, draw_types_roc
 from LiverAILib.evaluation.pool import PooledExam
@@ -350,8 +350,10 @@ def stated_crops(given: Mapping[str, Any] | None) -> CropOptions:
     return TypeAdapter(CropOptions).validate_python({**asdict(CropOptions()), **(given or {})})
 
 
-def patient_area(labels: npt.NDArray[np.int64], answers: Answers, exams: npt.NDArray[np.int64]) -> float:
-    """Area of the worst lesion's malignancy for exams with a malignant lesion against the others."""
+def worst_lesions(
+    labels: npt.NDArray[np.int64], answers: Answers, exams: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.bool_], Array]:
+    """Of each exam whether it holds a malignant lesion, and the highest probability of malignancy of its lesions."""
     seeds = np.unique(exams)
     worst = np.array([answers.malignancy[exams == seed].max() for seed in seeds])
-    return area(np.array([MALIGNANT[labels[exams == seed]].any() for seed in seeds]), worst)
+    return np.array([bool(MALIGNANT[labels[exams == seed]].any()) for seed in seeds]), worst

@@ -38,13 +38,15 @@ ALSO_USED: dict[PartName, tuple[str, ...]] = {
     "cost": ("lesiondetector", "lesionclassifier", "nodulenet", "hccnet"),
 }
 PARTS_FOLDER = "parts"
+#: Exams without a synthetic lesion that the detector reads.
+EMPTY_EXAMS = 20
 
 
 @dataclass(frozen=True)
 class Request:
     """What to measure. data: real CT (see `bench`), None without any. models: folder of packages, None for those that
-    ship. pool: folder of the exams. detector_exams, whole_exams: how many of them the slow parts take. phantoms: of the
-    segmentation. cohort: patients of the triage. only: parts.
+    ship. pool: folder of the exams. detector_lesions: how many the detector is asked for. whole_exams: how many go
+    through all stages. phantoms: of the segmentation. cohort: patients of the triage. only: parts.
     """
 
     out: Path
@@ -52,7 +54,7 @@ class Request:
     models: Path | None = None
     pool: Path = Path(".cache") / "evaluation"
     plan: PoolPlan = field(default_factory=PoolPlan)
-    detector_exams: int = 165
+    detector_lesions: int = 315
     whole_exams: int = 6
     phantoms: int = 10
     cohort: int = 400
@@ -188,7 +190,7 @@ class Evaluation:
         return detector_part(
             self.networks,
             self.segmenter,
-            self.pool.exams("exam", self.request.detector_exams),
+            self.pool.with_lesions(self.request.detector_lesions, EMPTY_EXAMS),
             self.pool.exams("phantom"),
             self.scans(),
             self.say,

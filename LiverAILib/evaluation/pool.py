@@ -12,6 +12,7 @@ there already is not made again, so making a pool may be stopped, or done by sev
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -119,7 +120,7 @@ def save_exam(path: Path, exam: TypedExam, truth: ExamTruth | PhantomTruth) -> N
         where = np.flatnonzero(ids)
         arrays[f"{phase}/where"], arrays[f"{phase}/ids"] = where.astype(np.uint32), ids[where]
     arrays["truth"] = np.frombuffer(truth.model_dump_json().encode(), dtype=np.uint8)
-    temporary = path.with_name(f".new_{path.name}")
+    temporary = path.with_name(f".new_{os.getpid()}_{path.name}")  # two processes may make the same one
     np.savez(temporary, **arrays)  # type: ignore[arg-type]  # the stubs don't know names from a mapping
     temporary.replace(path)
 
@@ -157,6 +158,20 @@ class Pool:
         """The exams of a kind by seed, one at a time, at most so many."""
         for seed in self.plan.seeds(kind)[:most]:
             yield load_exam(_path(self.folder, kind, seed))
+
+    def with_lesions(self, lesions: int, empty: int) -> Iterator[PooledExam]:
+        """Exams as they come until they hold so many synthetic lesions; after the first `empty` ones without any, only
+        those with some.
+        """
+        count = free = 0
+        for exam in self.exams("exam"):
+            own = sum(not getattr(lesion, "real", False) for lesion in exam.truth.lesions)
+            free += own == 0
+            if own or free <= empty:
+                yield exam
+            count += own
+            if count >= lesions:
+                return
 
 
 def _path(folder: Path, kind: Kind, seed: int) -> Path:

@@ -10,20 +10,21 @@ import numpy as np
 
 from LiverAILib.analysis.crops import CropOptions
 from LiverAILib.analysis.reading import TriageThresholds
-from LiverAILib.evaluation.figures import Figure
+from LiverAILib.evaluation.figures import figure_of
+from LiverAILib.evaluation.groups import auc_by_group
 from LiverAILib.evaluation.lesion_types import (
     MALIGNANT,
     TypedLesions,
     ablation_figures,
     ask,
     ask_real,
-    patient_area,
     real_figures,
     thickness_figures,
     two_way_figures,
     type_figures,
     type_pictures,
     typed_lesions,
+    worst_lesions,
 )
 from LiverAILib.evaluation.part import Part, Picture, Say
 from LiverAILib.evaluation.pool import PooledExam
@@ -54,9 +55,10 @@ def classifier_part(
     decision = triage.decision if triage is not None else 0.5
     figures += two_way_figures(lesions.labels, answers, lesions.exams, decision, on)
     figures += thickness_figures(lesions, answers, on)
-    worst = patient_area(lesions.labels, answers, lesions.exams)
-    count = len(np.unique(lesions.exams))
-    figures.append(Figure("malignant vs benign AUC, patients by their worst lesion", on, f"{count} exams", worst))
+    truth, worst = worst_lesions(lesions.labels, answers, lesions.exams)
+    if truth.any() and not truth.all():
+        by_patient = auc_by_group(truth, worst, np.arange(len(truth)), name="AUC", unit="exams", grouped_by="exams")
+        figures.append(figure_of(by_patient, "malignant vs benign AUC, patients by their worst lesion", on))
     say("classifier: with parts of the input taken away")
     more, ablated = ablation_figures(network, lesions, on)
     figures += more

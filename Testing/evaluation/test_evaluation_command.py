@@ -13,6 +13,7 @@ import pytest
 import SimpleITK as sitk
 import torch
 from network_packages import write_packages
+from toy_pool import toy_exam
 
 from LiverAILib.analysis.detect import PhaseDetector
 from LiverAILib.analysis.packages import find_packages, load_networks
@@ -23,13 +24,15 @@ from LiverAILib.evaluation.cards import card
 from LiverAILib.evaluation.detection import open_detector
 from LiverAILib.evaluation.figures import Figure, table
 from LiverAILib.evaluation.part import Part
-from LiverAILib.evaluation.pool import FIRST_SEEDS, PoolPlan, benign_types, load_exam, make_pool
+from LiverAILib.evaluation.pool import FIRST_SEEDS, Pool, PoolPlan, benign_types, load_exam, make_pool, save_exam
 from LiverAILib.evaluation.real import held_out, read_scan
 from LiverAILib.evaluation.report import figures_page
+from LiverAILib.lesion_types import LesionType
 from LiverAILib.phantom import EVALUATION_SEEDS, PhantomOptions, generate
 from LiverAILib.resources import resource
 from LiverAILib.study import Phase, array_to_sitk
 from LiverAILib.training.cases import Organ
+from LiverAILib.training.exams_truth import ExamTruth
 
 PV = Phase.PORTAL_VENOUS
 SIZE = {
@@ -175,6 +178,21 @@ def test_a_pool_is_made_once_and_holds_what_the_seed_gives(data: Path, tmp_path:
     (tmp_path / "exam_1.npz").write_bytes(b"no exam")
     with pytest.raises(StudyError, match=r"exam_1\.npz is no exam"):
         load_exam(tmp_path / "exam_1.npz")
+
+
+def test_the_detector_reads_exams_until_there_are_enough_lesions(tmp_path: Path) -> None:
+    ball = ((19.0, 28.0, 36.0), 9.0, 40)
+    kinds: list[list[LesionType | None]] = [[], [LesionType.HCC], [], [None], [LesionType.CYST], [LesionType.FNH]]
+    for seed, kind in enumerate(kinds, start=EVALUATION_SEEDS):
+        exam = toy_exam(seed, [ball] * len(kind), kind)
+        assert isinstance(exam.truth, ExamTruth)
+        save_exam(tmp_path / f"exam_{seed}.npz", exam, exam.truth)
+    pool = Pool(tmp_path, PoolPlan(6, 0, 0))
+    read = [exam.truth.seed - EVALUATION_SEEDS for exam in pool.with_lesions(2, 1)]
+    assert read == [0, 1, 4]  # of those without a synthetic lesion the first only
+    assert [exam.truth.seed - EVALUATION_SEEDS for exam in pool.with_lesions(1, 9)] == [0, 1]
+    found = next(iter(pool.exams("exam", 1)))
+    assert found.slice_mm == 4
 
 
 def test_benign_patients_have_no_malignant_lesion() -> None:

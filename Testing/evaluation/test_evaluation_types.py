@@ -12,19 +12,20 @@ from toy_pool import PV, toy_exam, toy_scan
 
 from LiverAILib.analysis.crops import CropOptions
 from LiverAILib.analysis.reading import TriageThresholds
+from LiverAILib.evaluation.groups import area
 from LiverAILib.evaluation.lesion_types import (
     Answers,
     RealAnswer,
     TypedLesions,
     ask,
     ask_real,
-    patient_area,
     real_figures,
     thickness_figures,
     two_way_figures,
     type_figures,
     type_pictures,
     typed_lesions,
+    worst_lesions,
 )
 from LiverAILib.evaluation.part import draw_pictures
 from LiverAILib.evaluation.triage import (
@@ -127,7 +128,9 @@ def test_figures_of_known_answers(tmp_path: Path) -> None:
         f.what.split(",")[1].split()[0]: f.value for f in two_way_figures(known.labels, found, known.exams, 0.5, "t")
     }
     assert two == {"accuracy": 0.75, "sensitivity": 0.5, "specificity": 1.0, "precision": 1.0}
-    assert patient_area(known.labels, found, known.exams) == 1  # the worst lesion of each exam decides
+    truth, worst = worst_lesions(known.labels, found, known.exams)
+    assert truth.tolist() == [True, False] * 10
+    assert area(truth, worst) == 1  # the worst lesion of each exam decides
     assert {figure.what for figure in thickness_figures(known, found, "t")} == {
         "seven-class accuracy, slices of under 2.5 mm",
         "malignant vs benign AUC, slices of under 2.5 mm",
