@@ -103,9 +103,10 @@ def ask(
     phases: Iterable[Phase] = CLASSIFIER_PHASES,
     *,
     record: bool = True,
+    features: Array | None = None,
 ) -> Answers:
     """The answers when only these phases are there, and with the clinical record or without. A lesion that none of the
-    phases shows has NaN.
+    phases shows has NaN. features: of the same phases, where they are known already: the images are then not read.
     """
     device = network.temperature.device
     wanted = torch.tensor([phase in set(phases) for phase in CLASSIFIER_PHASES])
@@ -113,21 +114,21 @@ def ask(
     clinical = samples.clinical if record else torch.zeros(len(samples), CLINICAL_LENGTH)
     probability = np.full((len(samples), len(CLASSES)), np.nan)
     width = network.preset.features if network.preset.inputs != "clinical" else 0
-    features = np.full((len(samples), width), np.nan)
+    known = np.full((len(samples), width), np.nan) if features is None else features
     shown = torch.nonzero(present.any(dim=1)).flatten()
     with torch.inference_mode():
         for index in shown.split(_BATCH):
-            images = (samples.images[index].float() / 127.5 - 1).to(device)
-            there, known = present[index].to(device), clinical[index].to(device)
             parts: list[Tensor] = []
+            if width and features is None:
+                images = (samples.images[index].float() / 127.5 - 1).to(device)
+                known[index.numpy()] = network.image_features(images, present[index].to(device)).cpu().numpy()
             if width:
-                parts.append(network.image_features(images, there))
-                features[index.numpy()] = parts[0].cpu().numpy()
+                parts.append(torch.from_numpy(known[index.numpy()]).float().to(device))
             if network.preset.inputs != "images":
-                parts.append(known)
+                parts.append(clinical[index].to(device))
             logits = network.head(torch.cat(parts, dim=1)).float() / network.temperature
             probability[index.numpy()] = torch.softmax(logits, dim=1).cpu().numpy()
-    return Answers(probability, features)
+    return Answers(probability, known)
 
 
 def type_figures(lesions: TypedLesions, answers: Answers, on: str) -> list[Figure]:
@@ -211,12 +212,17 @@ PORTAL_ONLY = "portal venous phase only"
 
 
 def ablation_figures(
-    network: LesionClassifier, lesions: TypedLesions, on: str
+    network: LesionClassifier, lesions: TypedLesions, answers: Answers, on: str
 ) -> tuple[list[Figure], dict[str, tuple[npt.NDArray[np.bool_], Answers]]]:
-    """Accuracy and areas with parts of the input taken away; and the answers, of the lesions that the rest shows."""
+    """Accuracy and areas with parts of the input taken away; and the answers, of the lesions that the rest shows.
+
+    answers: with everything there. Images of the same phases are read once.
+    """
     figures, found = [], {}
+    features = {CLASSIFIER_PHASES: answers.features}
     for name, (phases, record) in ABLATIONS.items():
-        answers = ask(network, lesions.samples, phases, record=record)
+        answers = ask(network, lesions.samples, phases, record=record, features=features.get(phases))
+        features[phases] = answers.features
         shown = np.isfinite(answers.probability[:, 0])
         if not shown.any():
             continue

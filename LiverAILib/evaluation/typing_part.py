@@ -60,7 +60,7 @@ def classifier_part(
         by_patient = auc_by_group(truth, worst, np.arange(len(truth)), name="AUC", unit="exams", grouped_by="exams")
         figures.append(figure_of(by_patient, "malignant vs benign AUC, patients by their worst lesion", on))
     say("classifier: with parts of the input taken away")
-    more, ablated = ablation_figures(network, lesions, on)
+    more, ablated = ablation_figures(network, lesions, answers, on)
     figures += more
     real = ask_real(network, scans, options)
     say(f"classifier: {len(real)} real lesions of known kind")

@@ -97,6 +97,8 @@ def test_what_is_taken_away_is_not_looked_at(network: LesionClassifier, lesions:
     assert np.isnan(portal.probability[2]).all()  # its exam has the arterial phase only
     assert not np.allclose(portal.probability[:2], everything.probability[:2])
     images = ask(network, lesions.samples, record=False)
+    again = ask(network, lesions.samples, record=False, features=everything.features)
+    assert again.probability == pytest.approx(images.probability, abs=1e-6)
     blank = replace(lesions.samples, clinical=torch.zeros_like(lesions.samples.clinical))
     assert images.probability == pytest.approx(ask(network, blank).probability)
     with torch.inference_mode():
