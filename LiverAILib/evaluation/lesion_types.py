@@ -219,7 +219,7 @@ def ablation_figures(
     answers: with everything there. Images of the same phases are read once.
     """
     figures, found = [], {}
-    features = {CLASSIFIER_PHASES: answers.features}
+    features: dict[tuple[Phase, ...], Array] = {CLASSIFIER_PHASES: answers.features}
     for name, (phases, record) in ABLATIONS.items():
         answers = ask(network, lesions.samples, phases, record=record, features=features.get(phases))
         features[phases] = answers.features

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from toy_pool import PV, toy_exam, toy_scan
 from LiverAILib.analysis.boxes3d import FoundBoxes
 from LiverAILib.evaluation.detecting_part import detector_part
 from LiverAILib.evaluation.detection import detect_in_exam, detect_in_scan, exam_figures, judge, recall_at
+from LiverAILib.evaluation.part import draw_pictures
 from LiverAILib.evaluation.whole import whole_part
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.readerstudy.statistics.marks import NOT_MARKED
@@ -66,7 +68,7 @@ def test_a_lesion_found_in_one_phase_is_found_and_a_box_beside_is_false() -> Non
     assert recall_at([case.marks()], 0.0) == 1
 
 
-def test_recall_of_large_real_lesions_and_false_positives_where_nothing_is() -> None:
+def test_recall_of_large_real_lesions_and_false_positives_where_nothing_is(tmp_path: Path) -> None:
     scans = [toy_scan("a", [LARGE, SMALL], ["tumour", "lesion"]), toy_scan("b", [], [])]
     case = detect_in_scan(scans[0], scans[0].liver, stand_ins(), 0.0)
     assert [lesion.counted for lesion in case.lesions] == [True, False]
@@ -84,7 +86,8 @@ def test_recall_of_large_real_lesions_and_false_positives_where_nothing_is() -> 
     assert [figure.what for figure in part.figures if "found boxes" in figure.what] == [
         "seven-class accuracy, found boxes"
     ]
-    assert [picture.name for picture in pictures] == ["froc"]
+    draw_pictures(pictures, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["froc.png"]
 
 
 def test_what_a_detector_sees_beside_is_counted() -> None:
