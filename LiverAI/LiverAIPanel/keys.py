@@ -24,7 +24,10 @@ class Keys:
 
     def close(self):
         for shortcut in self._shortcuts:
-            shortcut.setEnabled(False)
-            shortcut.setParent(None)
-            shortcut.deleteLater()
+            try:
+                shortcut.setEnabled(False)
+                shortcut.setParent(None)
+                shortcut.deleteLater()
+            except (RuntimeError, ValueError):  # the main window is gone, and its shortcuts with it
+                pass
         self._shortcuts = []

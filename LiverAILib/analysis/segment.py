@@ -25,7 +25,7 @@ from LiverAILib.study import Volume
 
 CHUNK = 64  # at most so many slices in one pass of the network
 OVERLAP = 8
-LIVER_THRESHOLD = 0.5
+LIVER_THRESHOLD = 0.45  # see Docs/decisions.md
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def clean(probability: Tensor) -> Tensor:
         if plane.any():
             plane |= ndimage.binary_fill_holes(plane)
     near = F.max_pool2d(torch.from_numpy(liver).float().unsqueeze(1), 3, stride=1, padding=1).squeeze(1) > 0
-    filled = torch.where(torch.from_numpy(liver), either.clamp(min=0.501), either)
+    filled = torch.where(torch.from_numpy(liver), either.clamp(min=LIVER_THRESHOLD + 0.001), either)
     return torch.stack([filled, probability[1]]) * near
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from LiverAILib.analysis.grid import to_network
-from LiverAILib.analysis.segment import bfloat16_is_fast, clean, predict
+from LiverAILib.analysis.segment import LIVER_THRESHOLD, bfloat16_is_fast, clean, predict
 from LiverAILib.evaluation.overlap import dice
 from LiverAILib.networks.liversegnet import LiverSegNet
 from LiverAILib.training.cases import CaseFiles, TrainingCase
@@ -165,8 +165,9 @@ def train_segmentation(
 def validation_dice(
     network: LiverSegNet, files: CaseFiles, in_plane_mm: float, device: torch.device
 ) -> tuple[float, float]:
-    """Dice of liver and of lesion voxels (thresholds one half) for one case on its own grid."""
+    """Dice of liver and of lesion voxels (from one half on) for one case on its own grid."""
     image, grid = to_network(files.volume(), in_plane_mm)
-    maps = grid.back(clean(predict(network, image, device))) > 0.5
+    maps = grid.back(clean(predict(network, image, device)))
+    liver, lesion = maps[0] > LIVER_THRESHOLD, maps[1] > 0.5
     label = files.labels()
-    return dice(maps[0], label >= 1), dice(maps[1] & maps[0], label == 2)
+    return dice(liver, label >= 1), dice(lesion & liver, label == 2)
