@@ -1,7 +1,8 @@
 """The phases' segmentations brought together on the reference phase's grid.
 
 Each other phase is shifted so that its liver overlaps best with the reference phase's (breathing), and the highest
-lesion probability of any phase counts, since many lesions show in one phase only.
+lesion probability of any phase counts, since many lesions show in one phase only. A phase in which much of the liver
+looks like lesion while it does not in another one is left out: a fatty liver does so before contrast medium reaches it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 MAX_SHIFT_MM = 40.0
 SHIFT_GRID_MM = 4.0
+DIFFUSE_SHARE = 0.25  # of the liver: more than this is much
+DIFFUSE_FACTOR = 4.0  # as much as in the phase that shows least
 
 Mask = npt.NDArray[np.bool_]
 Box = tuple[slice, slice, slice]
@@ -43,25 +46,51 @@ def join_phases(study: Study, segmentations: Mapping[Phase, Segmentation]) -> Jo
     volume = study.volumes[reference]
     liver = segmentations[reference].liver
     probability = segmentations[reference].lesion_probability
+    diffuse, notes = diffuse_phases(segmentations)
     warnings = [
         f"No liver was found in the {phase.words} phase; check that it shows the upper abdomen."
         for phase, segmentation in segmentations.items()
         if not segmentation.liver.any()
-    ]
+    ] + notes
     shifts = {reference: np.zeros(3)}
     if liver.any():
         box = bounding_box(liver)
         own, probability = probability, np.zeros(probability.shape, np.float32)  # what stays 0 takes no memory
         joint = probability[box]
-        joint[:] = own[box]
+        if reference not in diffuse:
+            joint[:] = own[box]
         for phase, other in segmentations.items():
             if phase is reference or not other.liver.any():
                 continue
             there = study.volumes[phase]
             shifts[phase] = liver_shift(volume, liver, there, other.liver)
+            if phase in diffuse:
+                continue
             seen = _resample(other.lesion_probability, bounding_box(other.liver), there, volume, box, shifts[phase])
             np.maximum(joint, seen, out=joint, where=liver[box])
     return JointMap(liver, probability, shifts, warnings)
+
+
+def diffuse_phases(segmentations: Mapping[Phase, Segmentation]) -> tuple[set[Phase], list[str]]:
+    """The phases whose lesion probabilities are not believed, and words on them and on all in which more than
+    `DIFFUSE_SHARE` of the liver is over one half.
+    """
+    shares = {
+        phase: float(np.mean(found.lesion_probability[found.liver] > 0.5))
+        for phase, found in segmentations.items()
+        if found.liver.any()
+    }
+    diffuse, notes = set(), []
+    for phase, share in shares.items():
+        if share <= DIFFUSE_SHARE:
+            continue
+        said = f"In the {phase.words} phase {share:.0%} of the liver looks like lesion, as a fatty liver may"
+        if share > DIFFUSE_FACTOR * min(shares.values()):
+            diffuse.add(phase)
+            notes.append(f"{said}; another phase does not show it, so lesions were not looked for in this one.")
+        else:
+            notes.append(f"{said}. Check whether it is a lesion.")
+    return diffuse, notes
 
 
 def bounding_box(mask: Mask) -> Box:

@@ -25,7 +25,7 @@ from LiverAILib.study import Volume
 
 CHUNK = 64  # at most so many slices in one pass of the network
 OVERLAP = 8
-LIVER_THRESHOLD = 0.45  # see Docs/decisions.md
+LIVER_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)

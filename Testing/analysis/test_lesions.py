@@ -138,3 +138,18 @@ def test_no_liver_gives_no_lesion_and_says_so() -> None:
     measured = find_lesions(Study({Phase.PORTAL_VENOUS: volume()}), {Phase.PORTAL_VENOUS: empty})
     assert measured.lesions == []
     assert "No liver" in measured.warnings[0]
+
+
+def test_a_phase_in_which_the_whole_liver_looks_like_lesion_is_not_believed_against_another() -> None:
+    liver, lesion = ball((12, 40, 40), 30), ball((12, 40, 40), 8)
+    volumes = {Phase.ARTERIAL: volume(), Phase.PORTAL_VENOUS: volume()}
+    fatty, plain = segmentation(liver, liver), segmentation(liver, lesion)
+    measured = find_lesions(Study(volumes), {Phase.ARTERIAL: fatty, Phase.PORTAL_VENOUS: plain})
+    assert np.array_equal(measured.lesion_ids > 0, lesion)
+    assert "arterial phase 100% of the liver looks like lesion" in measured.warnings[0]
+    turned = find_lesions(Study(volumes), {Phase.ARTERIAL: plain, Phase.PORTAL_VENOUS: fatty})
+    assert np.array_equal(turned.lesion_ids > 0, lesion)
+    both = find_lesions(Study(volumes), {Phase.ARTERIAL: fatty, Phase.PORTAL_VENOUS: fatty})
+    assert np.array_equal(both.lesion_ids > 0, liver)
+    assert len(both.warnings) == 2
+    assert "Check whether it is a lesion" in both.warnings[0]
