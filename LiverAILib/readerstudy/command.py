@@ -130,6 +130,9 @@ def run_prepare(args: argparse.Namespace) -> int:
         batch = prepare_study(args.study, _truth(args), options=tuple(options), say=say)
     for name, reason in batch.failed:
         print(f"Not prepared: {name}: {reason}")
+    if any("--phase" in reason for _, reason in batch.failed):
+        print('In a study such words stand in the protocol, at the case: phases: {"4": arterial}.')
+        print("Add them, then: liverai study amend STUDY PROTOCOL --reason ..., and prepare again.")
     print(f"{batch.ready} cases are ready ({batch.new} new), {len(batch.failed)} failed.")
     return 3 if batch.failed else 0
 
@@ -147,7 +150,8 @@ def run_amend(args: argparse.Namespace) -> int:
     from LiverAILib.readerstudy.coordinate import amend_study
 
     changes = amend_study(args.study, args.protocol, args.reason, _truth(args))
-    print(f"Amended: {', '.join(sorted(changes))}.")
+    words = (f"{key} {', '.join(value)}" if key.endswith(" of") else key for key, value in sorted(changes.items()))
+    print(f"Amended: {'; '.join(words)}.")
     return 0
 
 
