@@ -41,6 +41,10 @@ class NetworkGrid:
     resampled: tuple[int, int, int]
     crop: tuple[slice, slice]
 
+    def slice_mm(self, volume: Volume) -> float:
+        """Spacing of the network's slices, for the volume that the grid was made of."""
+        return volume.spacing_mm[self.order[0]] * self.averaged
+
     def back(self, maps: Tensor) -> npt.NDArray[np.float32]:
         """Maps (channel, z, y, x) on the network's grid as an array (channel, z, y, x) on the volume's own grid; 0
         outside the crop.

@@ -1,5 +1,9 @@
 """Stage 1: liver and lesion probability in each phase, with LiverSegNet.
 
+LiverSegNet looks twice: at the whole volume, and at the surroundings of the liver found there, with nothing beyond.
+The real scans that it was trained on end shortly beyond the liver, so that is what it knows best. Where both looked,
+their mean counts.
+
 Post-processing, all of it: a voxel is liver as surely as it is liver or lesion, since lesions are part of the liver;
 the liver is the largest connected region of that over one half, its holes filled slice by slice; lesion probability
 outside the liver is set to zero.
@@ -26,6 +30,8 @@ from LiverAILib.study import Volume
 CHUNK = 64  # at most so many slices in one pass of the network
 OVERLAP = 8
 LIVER_THRESHOLD = 0.5
+SECOND_LOOK_MM = 25.0  # around the liver that was found first
+SECOND_LOOK_MOST = 0.9  # of the volume: a second look at nearly the same would show nothing new
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,42 @@ def predict(
     return (total / weights)[:, :depth]
 
 
+def predict_twice(
+    network: nn.Module,
+    image: Tensor,
+    spacing_mm: tuple[float, float, float],
+    device: torch.device,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Tensor:
+    """`predict` on the image, then on the surroundings of the liver found there; the mean of both where both looked.
+
+    spacing_mm: (z, y, x) of the image.
+    """
+    first = predict(network, image, device, lambda done: progress(0.6 * done))
+    box = _surroundings(largest_region((first.amax(dim=0) > LIVER_THRESHOLD).numpy()), spacing_mm)
+    if box is None or image[box].numel() > SECOND_LOOK_MOST * image.numel():
+        progress(1.0)
+        return first
+    inside = (slice(None), *box)
+    second = predict(network, image[box], device, lambda done: progress(0.6 + 0.4 * done))
+    first[inside] = (first[inside] + second) / 2
+    return first
+
+
+def _surroundings(
+    liver: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float]
+) -> tuple[slice, slice, slice] | None:
+    """The box around a mask and `SECOND_LOOK_MM` on each side; None for an empty mask."""
+    sides = []
+    for axis, step in enumerate(spacing_mm):
+        lines = np.flatnonzero(liver.any(axis=tuple(other for other in range(3) if other != axis)))
+        if not len(lines):
+            return None
+        margin = round(SECOND_LOOK_MM / step)
+        sides.append(slice(max(int(lines[0]) - margin, 0), int(lines[-1]) + 1 + margin))
+    return sides[0], sides[1], sides[2]
+
+
 def largest_region(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """The largest 6-connected region of a mask (empty stays empty)."""
     from scipy import ndimage
@@ -135,6 +177,7 @@ class LiverSegmenter:
             "window_low_hu": WINDOW_HU[0],
             "window_high_hu": WINDOW_HU[1],
             "liver_threshold": LIVER_THRESHOLD,
+            "second_look_mm": SECOND_LOOK_MM,
             "bfloat16": bfloat16_is_fast(device),
         }
         self._network = network.to(device).eval()
@@ -144,7 +187,9 @@ class LiverSegmenter:
     def __call__(self, volume: Volume, progress: Callable[[float], None] = lambda _: None) -> Segmentation:
         """Segment one volume on its own grid."""
         image, grid = to_network(volume, self._in_plane_mm, self._min_slice_mm)
-        probability = clean(predict(self._network, image, self.device, lambda done: progress(0.9 * done)))
+        spacing = (grid.slice_mm(volume), self._in_plane_mm, self._in_plane_mm)
+        found = predict_twice(self._network, image, spacing, self.device, lambda done: progress(0.9 * done))
+        probability = clean(found)
         # one map at a time: on a volume of 300 slices each takes 0.3 GB
         liver: npt.NDArray[Any] = grid.back(probability[:1])[0] > LIVER_THRESHOLD
         lesion = grid.back(probability[1:])[0]

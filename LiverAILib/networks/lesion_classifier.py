@@ -104,10 +104,10 @@ def shrunk(images: Tensor, shape: tuple[int, int, int] | None) -> Tensor:
     """
     if shape is None:
         return images
-    sizes = [min(own, most) for own, most in zip(images.shape[3:], shape, strict=True)]
-    if sizes == list(images.shape[3:]):
+    depth, height, width = (min(own, most) for own, most in zip(images.shape[3:], shape, strict=True))
+    sizes = (depth, height, width)
+    if images.shape[3:] == sizes:
         return images
-    _, height, width = sizes
     flat = images.flatten(0, 2)
     if flat.shape[2:] != (height, width):
         flat = F.interpolate(flat, size=(height, width), mode="bilinear", align_corners=False, antialias=True)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from LiverAILib.analysis.segment import CHUNK, LiverSegmenter, choose_device, clean, predict
+from LiverAILib.analysis.segment import CHUNK, LiverSegmenter, choose_device, clean, predict, predict_twice
 from LiverAILib.findings import Model
 from LiverAILib.networks.liversegnet import LiverSegNet
 from LiverAILib.study import Source, Volume
@@ -49,6 +49,43 @@ def test_progress_ends_at_one() -> None:
     predict(Threshold(), torch.zeros(100, 32, 32), CPU, said.append)
     assert said == sorted(said)
     assert said[-1] == 1
+
+
+class Looks(Threshold):
+    """Notes the size of what it is shown, and is a little surer with each look."""
+
+    def __init__(self, *before: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shown = [*before]
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.shown.append(tuple(x.shape[2:]))
+        return super().forward(x) + 0.5 * (len(self.shown) - 1)
+
+
+def test_the_second_look_is_at_the_livers_surroundings_and_the_mean_counts_there() -> None:
+    image = torch.full((40, 160, 160), -1.0)
+    image[10:20, 64:96, 64:96] = 1
+    image[30:34, 4:8, 4:8] = 1  # something else, far from the largest region
+    network = Looks()
+    said: list[float] = []
+    found = predict_twice(network, image, (5.0, 1.0, 1.0), CPU, said.append)
+    # 25 mm are 5 slices and 25 pixels on each side, filled up to what the network takes
+    assert network.shown == [(40, 160, 160), (24, 96, 96)]
+    first, second = predict(Threshold(), image, CPU)[1], predict(Looks((0, 0, 0)), image, CPU)[1]
+    assert torch.allclose(found[1, 5:25, 39:121, 39:121], ((first + second) / 2)[5:25, 39:121, 39:121], atol=0.01)
+    assert torch.equal(found[1, 25:], first[25:])
+    assert torch.equal(found[1, :, :39], first[:, :39])
+    assert said == sorted(said)
+    assert said[-1] == 1
+
+
+@pytest.mark.parametrize("value", [-1.0, 1.0])
+def test_without_a_liver_or_with_nothing_else_there_is_no_second_look(value: float) -> None:
+    network = Looks()
+    found = predict_twice(network, torch.full((16, 96, 96), value), (5.0, 1.0, 1.0), CPU)
+    assert network.shown == [(16, 96, 96)]
+    assert torch.equal(found, predict(Threshold(), torch.full((16, 96, 96), value), CPU))
 
 
 def test_only_the_largest_region_is_liver_and_its_holes_are_filled() -> None:
