@@ -114,6 +114,15 @@ class FindingsBox:
         number = self.table.currentRow()
         return order[number] if 0 <= number < len(order) else None
 
+    def following(self, step):
+        """The id of the lesion so many rows after the chosen one, round and round; None without any."""
+        order = self.order()
+        if not order:
+            return None
+        chosen = self.selected()
+        at = order.index(chosen) + step if chosen in order else (0 if step > 0 else -1)
+        return order[at % len(order)]
+
     def select(self, lesion_id):
         """Choose a lesion without telling."""
         order = self.order()
