@@ -17,12 +17,17 @@ def test_a_file_takes_its_place_when_it_is_complete(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def write_on_a_full_disk(path: Path) -> None:
+    with replacing(path) as new:
+        new.write_text("ne")
+        raise OSError("full")
+
+
 def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "part.json"
     path.write_text("old")
-    with pytest.raises(OSError, match="full"), replacing(path) as new:
-        new.write_text("ne")
-        raise OSError("full")
+    with pytest.raises(OSError, match="full"):
+        write_on_a_full_disk(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
