@@ -36,7 +36,7 @@ class AiBox:
         self.session = Session()
         self.session.restore()
         shown = self.session.shown
-        self.findings = FindingsBox(self.go_to, self.step_lesion, self.step_phase, self.session.jump_to_level)
+        self.findings = FindingsBox(self.go_to, self.step_phase, self.session.jump_to_level)
         self.overlay = OverlayBox(lambda: self.settings, self.draw)
         self.overlay.offer(bool(shown.saliency), any(one.type_probabilities for one in shown.findings.lesions))
         self.widget = ctk.ctkCollapsibleButton()
@@ -74,12 +74,6 @@ class AiBox:
         one = self.session.lesion(lesion_id)
         if one is not None:
             self.show_phase(self.session.go_to(one))
-
-    def step_lesion(self, step):
-        """The next (+1) or previous (-1) lesion of the table."""
-        following = self.findings.following(step)
-        if following is not None:
-            self.go_to(following)
 
     def step_phase(self, step):
         """The next or previous phase: its scores, and its images in a view that is not of one phase."""

@@ -72,7 +72,7 @@ class Panel:
         self.study = StudyBox(self.parameters, self._tags, self.study_changed, self.load_study, lambda: self.running)
         self.clinical = ClinicalBox(self.parameters, lambda: None)
         self.run = RunBox(self.analyze, self.cancel, self.remedy, self._set_device)
-        self.findings = FindingsBox(self.go_to, self.step_lesion, self.step_phase, self.session.jump_to_level)
+        self.findings = FindingsBox(self.go_to, self.step_phase, self.session.jump_to_level)
         self.opinion = OpinionBox(self)
         self.overlay = OverlayBox(self.parameters, self.draw, self.set_layout, self.make_surfaces)
         self.report = ReportBox(self._report_content, self.results_folder, self.guarded)
@@ -379,9 +379,7 @@ class Panel:
 
     def step_lesion(self, step):
         """The next (+1) or previous (-1) lesion of the table."""
-        following = self.findings.following(step)
-        if following is not None:
-            self.go_to(following)
+        self.findings.step(step)
 
     def step_phase(self, step):
         """The next or previous phase into the views."""
