@@ -5,6 +5,10 @@ authors published: 36 layers in four dense blocks, attention after each, the dep
 all four blocks averaged to the smallest one's grid, joined and mixed. Neither states the widths. Where both are silent
 we chose: the stem of the first DenseNet paper in plane (7x7, stride 2, then pooled by 2), dense layers with a 1x1x1
 bottleneck, and growth 32 in the `paper` preset, as the DenseNet paper uses.
+
+Ours: beside the image the stem sees how far each voxel is from the crop's centre, where the lesion lies (after Liu et
+al., CoordConv, NeurIPS 2018). What follows is averaged over the whole crop, of which a small lesion fills a few
+percent; without this the network has to learn first which tissue is asked about.
 """
 
 from __future__ import annotations
@@ -102,7 +106,7 @@ class DenseNet3d(nn.Module):
         if isinstance(preset, str):
             preset = PRESETS[preset]
         self.stem = nn.Sequential(
-            nn.Conv3d(1, preset.stem, (3, 7, 7), stride=(1, 2, 2), padding=(1, 3, 3), bias=False),
+            nn.Conv3d(2, preset.stem, (3, 7, 7), stride=(1, 2, 2), padding=(1, 3, 3), bias=False),
             nn.BatchNorm3d(preset.stem),
             nn.ReLU(),
             nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1)),
@@ -134,7 +138,7 @@ class DenseNet3d(nn.Module):
         if x.dim() != 5 or x.shape[1] != 1 or min(x.shape[3:]) < self.least:
             wanted = f"(batch, 1, z, y, x) with y and x of at least {self.least}"
             raise ValueError(f"DenseNet3d takes {wanted}, got {tuple(x.shape)}")
-        x = self.stem(x)
+        x = self.stem(torch.cat([x, _from_centre(x)], dim=1))
         outputs = []
         for number, block in enumerate(self.blocks):
             x = block(x)
@@ -143,3 +147,10 @@ class DenseNet3d(nn.Module):
                 x = self.transitions[number](x)
         size = (x.shape[2], x.shape[3], x.shape[4])
         return self.mix(torch.cat([F.adaptive_avg_pool3d(output, size) for output in outputs], dim=1))
+
+
+def _from_centre(x: Tensor) -> Tensor:
+    """The distance from the centre of each voxel of (batch, 1, z, y, x), in half sides; about zero on average."""
+    z, y, x_ = (torch.linspace(-1, 1, length, device=x.device, dtype=x.dtype) ** 2 for length in x.shape[2:])
+    distance = (z[:, None, None] + y[:, None] + x_).sqrt() - 0.9
+    return distance.expand_as(x)

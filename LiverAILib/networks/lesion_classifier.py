@@ -7,8 +7,10 @@ image features; these joined with the clinical items; two dense layers to the cl
 The paper's patients have all phases and a full record. Ours need not: in a product, an absent phase is replaced by a
 learned neutral vector (ones at first, so that the other phase passes as it is), and an unknown item by zeros, with a
 flag beside each. With all phases there the computation is the paper's. An absent phase's voxels are never read: they
-reach no output, no gradient and no batch statistic. Also ours: LayerNorm before and after the image's dense layers, so
-that pooled products of few and of many phases have one scale, and drop-out before the last layer.
+reach no output, no gradient and no batch statistic. Also ours: LayerNorm before the image's dense layers, so that
+pooled products of few and of many phases have one scale; BatchNorm before and after them, since the pooled products
+differ far more between channels than between lesions; drop-out before the last layer; and `looks_at`: the compact
+preset makes the crops smaller first, 0.75 mm pixels in the usual crop of 48 mm, at an eighth of the cost.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from itertools import combinations
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from LiverAILib.lesion_types import LesionType
@@ -42,10 +45,12 @@ class ClassifierPreset:
     """Sizes of a LesionClassifier, and the paper's ablations as switches.
 
     features: length of the image features. hidden: width of the dense layer before the classes. interaction: products
-    of pairs; without, the phases' maps are joined as they are. inputs: what is looked at.
+    of pairs; without, the phases' maps are joined as they are. inputs: what is looked at. looks_at: the shape (z, y, x)
+    that larger crops are made smaller to; None takes them as they are.
     """
 
     branch: DenseNet3dPreset
+    looks_at: tuple[int, int, int] | None = None
     features: int = 588
     hidden: int = 128
     interaction: bool = True
@@ -53,12 +58,13 @@ class ClassifierPreset:
     dropout: float = 0.2
 
 
+_COMPACT = ClassifierPreset(branch=BRANCHES["compact"], looks_at=(8, 64, 64))
 PRESETS = {
     "paper": ClassifierPreset(branch=BRANCHES["paper"], hidden=256),
-    "compact": ClassifierPreset(branch=BRANCHES["compact"]),
-    "compact-without-interaction": ClassifierPreset(branch=BRANCHES["compact"], interaction=False),
-    "compact-images": ClassifierPreset(branch=BRANCHES["compact"], inputs="images"),
-    "compact-clinical": ClassifierPreset(branch=BRANCHES["compact"], inputs="clinical"),
+    "compact": _COMPACT,
+    "compact-without-interaction": replace(_COMPACT, interaction=False),
+    "compact-images": replace(_COMPACT, inputs="images"),
+    "compact-clinical": replace(_COMPACT, inputs="clinical"),
 }
 
 
@@ -92,6 +98,22 @@ def stack_phases(crops: Mapping[Phase, Tensor]) -> tuple[Tensor, Tensor]:
     )
 
 
+def shrunk(images: Tensor, shape: tuple[int, int, int] | None) -> Tensor:
+    """Crops (batch, phase, 1, z, y, x) with no axis longer than `shape`, anti-aliased; None and small ones: as they
+    are.
+    """
+    if shape is None:
+        return images
+    sizes = [min(own, most) for own, most in zip(images.shape[3:], shape, strict=True)]
+    if sizes == list(images.shape[3:]):
+        return images
+    _, height, width = sizes
+    flat = images.flatten(0, 2)
+    if flat.shape[2:] != (height, width):
+        flat = F.interpolate(flat, size=(height, width), mode="bilinear", align_corners=False, antialias=True)
+    return F.adaptive_avg_pool3d(flat.unsqueeze(1), sizes).view(*images.shape[:3], *sizes)
+
+
 class LesionClassifier(nn.Module):
     """Logits of the seven types for each lesion.
 
@@ -120,10 +142,11 @@ class LesionClassifier(nn.Module):
             pooled = channels * (len(_PAIRS) if preset.interaction else phases)
             self.image_head = nn.Sequential(
                 nn.LayerNorm(pooled),
+                nn.BatchNorm1d(pooled),
                 nn.Linear(pooled, preset.features),
                 nn.ReLU(),
                 nn.Linear(preset.features, preset.features),
-                nn.LayerNorm(preset.features),
+                nn.BatchNorm1d(preset.features),
                 nn.ReLU(),
             )
             joined += preset.features
@@ -147,7 +170,7 @@ class LesionClassifier(nn.Module):
         present = present.bool()
         if not bool(present.any(dim=1).all()):
             raise ValueError("LesionClassifier: a lesion has no phase at all")
-        maps = self._maps(images, present)
+        maps = self._maps(shrunk(images, self.preset.looks_at), present)
         if self.preset.interaction:
             parts = [(maps[first] * maps[second]).mean(dim=(2, 3, 4)) for first, second in _PAIRS]
         else:

@@ -3,15 +3,15 @@
 LiAIDS (Ying et al., Nat Commun 2024), Methods, "Implementation details": Adam, learning rate 0.001 times 0.1 every 60
 epochs, weight decay 0.01 (decoupled here), 200 epochs, batch 16. The paper names no augmentation for the classifier and
 has no phase or item missing; flips, gain, shift, noise and the drop-outs are ours. Types are drawn equally often, since
-rare ones would otherwise hardly be seen. A share of the steps may be learnt from smaller crops, which is cheaper. After
-the training the temperature is fitted on the validation lesions.
+rare ones would otherwise hardly be seen. Crops are held as the network looks at them. After the training the
+temperature is fitted on the validation lesions.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from LiverAILib.analysis.calibrate import Calibration, fit_temperature
 from LiverAILib.analysis.segment import bfloat16_is_fast
-from LiverAILib.networks.lesion_classifier import CLASSES, LesionClassifier, drop_clinical, drop_phases
+from LiverAILib.networks.lesion_classifier import CLASSES, LesionClassifier, drop_clinical, drop_phases, shrunk
 from LiverAILib.training.lesion_samples import LesionSamples
 from LiverAILib.training.loop import Loop
 
@@ -46,8 +46,6 @@ class ClassifierRecipe:
     noise: float = 0.1
     label_smoothing: float = 0.0
     cosine: bool = False
-    small_share: float = 0.0
-    small_side: int = 72
     seed: int = 7
 
     def rate(self, step: int, steps_per_epoch: int) -> float:
@@ -74,9 +72,10 @@ class ClassifierTraining:
         if set(train.patients.tolist()) & set(validation.patients.tolist()):
             raise ValueError("A patient is in the training and in the validation lesions. Split by patient.")
         torch.manual_seed(recipe.seed)
-        self.train, self.validation, self.recipe = train, validation, recipe
+        self.recipe = recipe
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network: LesionClassifier = (network or LesionClassifier(recipe.preset)).to(self.device)
+        self.train, self.validation = (_looked_at(side, self.network) for side in (train, validation))
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
@@ -99,8 +98,6 @@ class ClassifierTraining:
         recipe, train = self.recipe, self.train
         chosen = torch.multinomial(self.chances, recipe.batch, replacement=True, generator=generator)
         images = vary(train.images[chosen].float() / 127.5 - 1, recipe, generator)
-        if float(torch.rand((), generator=generator)) < recipe.small_share:
-            images = shrunk(images, recipe.small_side)
         present = drop_phases(train.present[chosen], recipe.phase_drop, generator)
         clinical = drop_clinical(train.clinical[chosen], recipe.item_drop, recipe.record_drop, generator)
         return images, present, clinical, train.labels[chosen]
@@ -158,11 +155,10 @@ class ClassifierTraining:
         return weights | {"temperature": torch.tensor(calibration.temperature)}, calibration, loop
 
 
-def shrunk(images: Tensor, side: int) -> Tensor:
-    """(n, phase, 1, z, y, x) made smaller in plane."""
-    flat = images.flatten(0, 2).flatten(0, 1).unsqueeze(1)
-    smaller = F.interpolate(flat, size=(side, side), mode="bilinear", align_corners=False, antialias=True)
-    return smaller.view(*images.shape[:4], side, side)
+def _looked_at(samples: LesionSamples, network: LesionClassifier) -> LesionSamples:
+    """The samples with crops no larger than the network makes them."""
+    parts = [shrunk(part.float(), network.preset.looks_at).round().to(torch.uint8) for part in samples.images.split(64)]
+    return replace(samples, images=torch.cat(parts))
 
 
 def vary(images: Tensor, recipe: ClassifierRecipe, generator: torch.Generator) -> Tensor:

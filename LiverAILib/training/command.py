@@ -27,7 +27,6 @@ RECIPE_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "start_share": ("liversegnet",),
     "side": ("nodulenet", "hccnet"),
     "cosine": ("classifier",),
-    "small_share": ("classifier",),
 }
 
 #: Presets for the papers' ablations, by the networks that have them.
@@ -86,9 +85,6 @@ def add_parser(subparsers: Any, name: str = "train", **options: Any) -> argparse
     budget.add_argument("--side", type=int, help="NoduleNet, HCCNet: learn from slices made this small, in pixels")
     budget.add_argument(
         "--cosine", action="store_true", default=None, help="classifier: the rate falls along a cosine, for short runs"
-    )
-    budget.add_argument(
-        "--small-share", type=float, metavar="P", help="classifier: share of steps learnt from smaller crops"
     )
     budget.add_argument(
         "--start-share",

@@ -1,9 +1,10 @@
-"""Contrast looks: a real portal-venous patch is given the look of a non-contrast or an arterial scan, organ by organ.
+"""Contrast looks: a real portal-venous patch is given the look of a non-contrast or an arterial scan, organ by organ,
+and now and then a fatty liver in any phase.
 
 Means and scatter of each tissue follow Foley et al., AJR 1994 (biphasic liver CT), Bae, Radiology 2010 (contrast
-timing) and Lamba et al., AJR 2014
-(normal values). The texture and noise of the patch are kept; only slowly varying offsets are added, so the patch
-stays a real one.
+timing) and Lamba et al., AJR 2014 (normal values). A steatotic liver measures 40 HU or less without contrast medium
+(Boyce et al., AJR 2010); enhancement adds to that. The texture and noise of the patch are kept; only slowly varying
+offsets are added, so the patch stays a real one.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ ARTERIAL_HU: dict[Organ, tuple[float, float]] = {
     Organ.BILIARY: (10, 6), Organ.OTHER_TUMOUR: (60, 15),
 }  # fmt: skip
 
+#: HU from and to of a fatty liver in each look.
+FATTY_HU = {"non_contrast": (-5.0, 40.0), "arterial": (0.0, 52.0), "portal_venous": (25.0, 80.0)}
+FATTY_SHARE = 0.15
+
 
 def _uniform(low: float, high: float, generator: torch.Generator) -> float:
     return low + (high - low) * float(torch.rand(1, generator=generator))
@@ -38,9 +43,14 @@ def _uniform(low: float, high: float, generator: torch.Generator) -> float:
 def contrast_look(hu: Tensor, organs: Tensor, look: str, generator: torch.Generator) -> Tensor:
     """Give a portal-venous patch another look.
 
-    hu: float (z, y, x). organs: `Organ` codes, (z, y, x). look: "non_contrast" or "arterial". Returns float (z, y, x).
-    Tissues without a code (soft tissue above 60 HU) are drawn towards their usual range in that phase.
+    hu: float (z, y, x). organs: `Organ` codes, (z, y, x). look: "non_contrast", "arterial", or "portal_venous", which
+    changes nothing but a fatty liver. Returns float (z, y, x). Tissues without a code (soft tissue above 60 HU) are
+    drawn towards their usual range in that phase. One liver in seven is fatty; fluid and, in the portal-venous phase,
+    tumours keep their HU in it.
     """
+    fatty = _uniform(0, 1, generator) < FATTY_SHARE
+    if look == "portal_venous":
+        return _fatty_portal_venous(hu, organs, generator) if fatty else hu
     table = NON_CONTRAST_HU if look == "non_contrast" else ARTERIAL_HU
     offset = torch.zeros_like(hu)
     liver = organs == Organ.LIVER
@@ -48,8 +58,8 @@ def contrast_look(hu: Tensor, organs: Tensor, look: str, generator: torch.Genera
     liver_now = float(hu[liver].mean()) if present else 105.0
     mean, deviation = table[Organ.LIVER]
     liver_then = mean + deviation * float(torch.randn(1, generator=generator))
-    if look == "non_contrast" and _uniform(0, 1, generator) < 0.15:
-        liver_then = _uniform(5, 40, generator)  # fatty liver
+    if fatty:
+        liver_then = _uniform(*FATTY_HU[look], generator)
     for organ, (mean, deviation) in table.items():
         region = organs == organ
         if not region.any():
@@ -77,5 +87,17 @@ def contrast_look(hu: Tensor, organs: Tensor, look: str, generator: torch.Genera
     offset[soft] = (hu[soft] - knee) * (squeeze - 1)
     if not present:
         offset[unknown & (hu > knee) & ~bone] += liver_then - liver_now if look == "non_contrast" else 0.0
-    smooth = F.avg_pool2d(offset.unsqueeze(1), 3, stride=1, padding=1, count_include_pad=False).squeeze(1)
-    return hu + smooth
+    return hu + _smoothed(offset)
+
+
+def _fatty_portal_venous(hu: Tensor, organs: Tensor, generator: torch.Generator) -> Tensor:
+    liver = organs == Organ.LIVER
+    offset = torch.zeros_like(hu)
+    if liver.any():
+        offset[liver] = (_uniform(*FATTY_HU["portal_venous"], generator) - hu[liver].mean()).clamp(max=0)
+    return hu + _smoothed(offset)
+
+
+def _smoothed(offset: Tensor) -> Tensor:
+    """Offsets without steps between neighbouring tissues."""
+    return F.avg_pool2d(offset.unsqueeze(1), 3, stride=1, padding=1, count_include_pad=False).squeeze(1)

@@ -113,16 +113,21 @@ class PatchSource:
         scale = self._random(*self.options.scale)
         hu, codes = self._cut(case, centre, group, scale)
         pixel_mm = case.in_plane_mm / scale
-        if case.looks and self._random() < self.options.other_look:
-            hu = contrast_look(
-                hu, codes % LABEL_STEP, "non_contrast" if self._random() < 0.5 else "arterial", self.generator
-            )
-        elif case.looks and self._random() < self.options.bright:
-            hu = hu + (hu - ENHANCES_HU).clamp(min=0) * (self._random(*self.options.enhancement) - 1)
+        if case.looks:
+            hu = self._other_look(hu, codes % LABEL_STEP)
         if case.looks and self._random() < self.options.implants:
             hu, codes = implant_lesions(hu, codes, (case.slice_mm * group, pixel_mm, pixel_mm), self.generator)
         target = torch.stack([codes >= LABEL_STEP, codes >= 2 * LABEL_STEP]).float()
         return Patch(self._vary(hu).unsqueeze(0), target, case.slice_mm * group * pixel_mm**2 / 1000)
+
+    def _other_look(self, hu: Tensor, organs: Tensor) -> Tensor:
+        """A portal-venous patch in another phase, or with more enhancement, or with a fatty liver, or as it is."""
+        if self._random() < self.options.other_look:
+            return contrast_look(hu, organs, "non_contrast" if self._random() < 0.5 else "arterial", self.generator)
+        hu = contrast_look(hu, organs, "portal_venous", self.generator)
+        if self._random() < self.options.bright:
+            hu = hu + (hu - ENHANCES_HU).clamp(min=0) * (self._random(*self.options.enhancement) - 1)
+        return hu
 
     def _slices_per_group(self, slice_mm: float) -> int:
         low, high = self.options.slice_mm

@@ -21,6 +21,7 @@ from LiverAILib.networks.lesion_classifier import (
     drop_clinical,
     drop_phases,
     encode_clinical,
+    shrunk,
     stack_phases,
 )
 from LiverAILib.study import ClinicalRecord, Phase
@@ -142,6 +143,32 @@ def test_a_lone_phase_passes_the_interaction_unchanged_at_first() -> None:
         pooled = network.branches[1](images[:, 1]).mean(dim=(2, 3, 4))
         expected = network.image_head(torch.cat([pooled, torch.ones_like(pooled), pooled], dim=1))
         assert torch.allclose(network.image_features(images, present), expected, atol=1e-6)
+
+
+def test_large_crops_are_made_smaller_first_where_the_preset_says_so() -> None:
+    ramp = torch.linspace(-1, 1, 64).expand(2, 3, 1, 4, 64, 64)
+    small = shrunk(ramp, (2, 16, 80))
+    assert small.shape == (2, 3, 1, 2, 16, 64)
+    assert torch.allclose(small[1, 2, 0, 1, 5], torch.linspace(-1, 1, 64), atol=1e-6)
+    assert torch.allclose(
+        shrunk(ramp.transpose(-1, -2), (4, 16, 64))[0, 0, 0, 0, :, 9], torch.linspace(-1, 1, 16), atol=0.07
+    )
+    assert shrunk(ramp, None) is ramp
+    network = tiny(looks_at=(2, 33, 32)).eval()
+    images, present, clinical = batch(2)
+    with torch.inference_mode():
+        assert torch.equal(network(images, present, clinical), network(shrunk(images, (2, 33, 32)), present, clinical))
+
+
+def test_a_branch_tells_the_centre_from_the_rim() -> None:
+    """A spot in the middle and the same spot in a corner differ for an untrained branch already."""
+    torch.manual_seed(0)
+    branch = DenseNet3d(TINY.branch).eval()
+    image = torch.zeros(2, 1, 1, 64, 64)
+    image[0, 0, 0, 31:33, 31:33] = image[1, 0, 0, 15:17, 15:17] = 1
+    with torch.inference_mode():
+        first, second = branch(image).mean(dim=(2, 3, 4))
+    assert not torch.allclose(first, second, rtol=1e-3)
 
 
 def test_each_switch_leaves_out_what_it_names() -> None:

@@ -12,7 +12,7 @@ import torch
 
 from LiverAILib.errors import StudyError
 from LiverAILib.training.cases import LABEL_STEP, Organ, find_cases, merge_labels, split_cases, training_case
-from LiverAILib.training.looks import contrast_look
+from LiverAILib.training.looks import FATTY_HU, contrast_look
 from LiverAILib.training.patches import PatchOptions, PatchSource
 
 
@@ -135,3 +135,22 @@ def test_a_contrast_look_moves_the_liver_and_keeps_its_noise(look: str, low: flo
     assert low < float(liver.mean()) < high
     assert float(liver.std()) == pytest.approx(float(hu[:, 16:].std()), rel=0.01)
     assert (float(artery.mean()) > float(liver.mean())) == (look == "arterial")
+
+
+@pytest.mark.parametrize("look", ["non_contrast", "arterial", "portal_venous"])
+def test_one_liver_in_seven_is_fatty_in_every_look(look: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    organs = torch.full((2, 24, 24), int(Organ.LIVER), dtype=torch.uint8)
+    organs[:, :8] = Organ.SPLEEN
+    hu = torch.full((2, 24, 24), 110.0)
+    livers = []
+    for _ in range(300):
+        changed = contrast_look(hu, organs, look, generator)
+        livers.append(float(changed[:, 12:].mean()))
+        if look == "portal_venous":
+            assert (changed[:, :6] == 110).all()  # nothing but the liver
+    low, high = FATTY_HU[look]
+    usual = {"non_contrast": 56, "arterial": 68, "portal_venous": 110}[look]
+    assert min(livers) < (low + high) / 2
+    assert all(low - 1 < hu < usual + 45 for hu in livers)
+    assert 0.08 < sum(hu < usual - 30 for hu in livers) / len(livers) < 0.22

@@ -14,7 +14,7 @@ from LiverAILib.networks.densenet3d import DenseNet3dPreset
 from LiverAILib.networks.lesion_classifier import CLASSES, ClassifierPreset, LesionClassifier
 from LiverAILib.phantom import EVALUATION_SEEDS, Phantom, PhantomOptions, generate
 from LiverAILib.study import Phase
-from LiverAILib.training.classifier import ClassifierRecipe, ClassifierTraining, shrunk, vary
+from LiverAILib.training.classifier import ClassifierRecipe, ClassifierTraining, vary
 from LiverAILib.training.lesion_samples import LesionSamples, exam_lesions
 
 TINY = ClassifierPreset(
@@ -128,10 +128,7 @@ def test_the_phases_of_a_lesion_are_flipped_together() -> None:
     assert len(seen) == 8
 
 
-def test_smaller_crops_show_the_same() -> None:
-    ramp = torch.linspace(-1, 1, 64).expand(2, 3, 1, 4, 64, 64)
-    small = shrunk(ramp, 16)
-    assert small.shape == (2, 3, 1, 4, 16, 16)
-    assert torch.allclose(small[1, 2, 0, 3, 5], torch.linspace(-1, 1, 16), atol=0.07)
-    task = training(small_share=1.0, small_side=32)
+def test_crops_are_held_as_the_network_looks_at_them() -> None:
+    task = ClassifierTraining(toy(4, 0, 1), toy(4, 9, 2), FEW, LesionClassifier(TINY, looks_at=(1, 32, 32)))
+    assert task.train.images.shape == task.validation.images.shape == (4, 3, 1, 1, 32, 32)
     assert torch.isfinite(task.loss(task.draw(torch.Generator().manual_seed(0))))
