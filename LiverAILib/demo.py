@@ -151,23 +151,20 @@ def compare_lesions(
     """
     import numpy as np
 
-    from LiverAILib.evaluation.overlap import MIN_IOM, MIN_IOU, dice
+    from LiverAILib.evaluation.overlap import dice, same_regions
 
+    same = same_regions(found_ids, true_ids)
     rows = []
     for label, title, diameter in truth:
         mask = true_ids == label
-        size = int(mask.sum())
         best: tuple[float, str | None] = (0.0, None)
         for other in np.unique(found_ids[mask]):
-            if other == 0:
+            if other == 0 or not same[other - 1, label - 1]:
                 continue
-            candidate = found_ids == other
-            shared, whole = int((mask & candidate).sum()), int(candidate.sum())
-            same = shared > MIN_IOU * (size + whole - shared) or shared > MIN_IOM * min(size, whole)
-            agreement = dice(candidate, mask)
-            if same and agreement > best[0]:
+            agreement = dice(found_ids == other, mask)
+            if agreement > best[0]:
                 best = (agreement, names.get(int(other), f"label {other}"))
-        rows.append(TruthRow(title, diameter, size * voxel_ml, best[1], best[0]))
+        rows.append(TruthRow(title, diameter, int(mask.sum()) * voxel_ml, best[1], best[0]))
     return rows
 
 

@@ -1,30 +1,19 @@
 """The AI's result in the assisted arm: findings and overlay as in the panel, and a note of each overlay opened."""
 
-from dataclasses import dataclass
+from types import SimpleNamespace
 
 import ctk
 import qt
 
+from LiverAILib.scene.display import Heat, Overlay
 from LiverAILib.study import Phase
 from LiverAIPanel.findings_box import FindingsBox
 from LiverAIPanel.overlay_box import OverlayBox
 from LiverAIPanel.session import Session
 from LiverAIPanel.words import tr
 
-
-@dataclass
-class Settings:
-    """What `OverlayBox` sets. Maps and labels are off at first, so that opening one is the reader's doing."""
-
-    segments: str = "outline"
-    heat: str = "off"
-    opacity: float = 0.4
-    threshold: float = 0.1
-    legend: bool = True
-    colours: str = "lesion"
-    labels: bool = False
-    hidden: bool = False
-    layout: str = ""
+#: Maps and labels are off at first, so that opening one is the reader's doing.
+AT_FIRST = Overlay(heat=Heat.OFF, labels=False)
 
 
 def overlays_shown(overlay):
@@ -43,11 +32,11 @@ class AiBox:
         self._views = views
         self._log = lambda *_: None
         self._seen = set()
-        self.settings = Settings()
+        self.settings = SimpleNamespace(**vars(AT_FIRST))  # what `OverlayBox` sets
         self.session = Session()
         self.session.restore()
         shown = self.session.shown
-        self.findings = FindingsBox(self.go_to, self.step_lesion, self.step_phase, self.session.jump_to_level)
+        self.findings = FindingsBox(self.go_to, self.step_phase, self.session.jump_to_level)
         self.overlay = OverlayBox(lambda: self.settings, self.draw)
         self.overlay.offer(bool(shown.saliency), any(one.type_probabilities for one in shown.findings.lesions))
         self.widget = ctk.ctkCollapsibleButton()
@@ -82,23 +71,13 @@ class AiBox:
     def go_to(self, lesion_id):
         """Jump to a lesion and put its segment in front."""
         self.findings.select(lesion_id)
-        one = self._chosen()
+        one = self.session.lesion(lesion_id)
         if one is not None:
             self.show_phase(self.session.go_to(one))
 
-    def step_lesion(self, step):
-        """The next (+1) or previous (-1) lesion of the table."""
-        order = self.findings.order()
-        if order:
-            chosen = self.findings.selected()
-            at = order.index(chosen) + step if chosen in order else (0 if step > 0 else -1)
-            self.go_to(order[at % len(order)])
-
     def step_phase(self, step):
         """The next or previous phase: its scores, and its images in a view that is not of one phase."""
-        phases = self.session.phases()
-        at = phases.index(self.session.phase) if self.session.phase in phases else 0
-        self.show_phase(phases[(at + step) % len(phases)])
+        self.show_phase(self.session.following_phase(step))
 
     def show_phase(self, phase):
         if phase is None:
@@ -113,8 +92,7 @@ class AiBox:
         self.findings.strip.show_level(self.session.level())
 
     def _chosen(self):
-        wanted = self.findings.selected()
-        return next((one for one in self.session.lesions() if one.lesion.id == wanted), None)
+        return self.session.lesion(self.findings.selected())
 
     def _show_chosen(self):
         self.findings.show_lesion(self._chosen(), self.session.phase)

@@ -166,7 +166,7 @@ class CaseBox:
 
     def step_lesion(self, step):
         if self.ai is not None:
-            self.ai.step_lesion(step)
+            self.ai.findings.step(step)
 
     def toggle_ai(self):
         if self.ai is not None:

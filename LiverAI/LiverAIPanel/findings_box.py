@@ -13,9 +13,9 @@ CALLS = {"open": "", "confirmed": "✓", "rejected": "✗"}
 
 
 class FindingsBox:
-    """on_select(lesion id): a row was chosen. on_step(+1 or -1): next or previous lesion. on_level(mm): a slice."""
+    """on_select(lesion id): go to a lesion. on_phase_step(+1 or -1): next or previous phase. on_level(mm): a slice."""
 
-    def __init__(self, on_select, on_step, on_phase_step, on_level):
+    def __init__(self, on_select, on_phase_step, on_level):
         self._on_select = on_select
         self._ids = []
         self._quiet = False
@@ -39,8 +39,8 @@ class FindingsBox:
         self.table.verticalHeader().setVisible(False)
         self.table.verticalHeader().setDefaultSectionSize(ROW)
         self.table.itemSelectionChanged.connect(self._selected)
-        self.previousButton = button("◀ " + tr("Lesion"), lambda: on_step(-1), tr("Previous lesion (key P)"))
-        self.nextButton = button(tr("Lesion") + " ▶", lambda: on_step(1), tr("Next lesion (key N)"))
+        self.previousButton = button("◀ " + tr("Lesion"), lambda: self.step(-1), tr("Previous lesion (key P)"))
+        self.nextButton = button(tr("Lesion") + " ▶", lambda: self.step(1), tr("Next lesion (key N)"))
         self.phaseBackButton = button("◀ " + tr("Phase"), lambda: on_phase_step(-1), tr("Previous phase (key J)"))
         self.phaseButton = button(tr("Phase") + " ▶", lambda: on_phase_step(1), tr("Next phase (key K)"))
         self.chosen = label()
@@ -113,6 +113,14 @@ class FindingsBox:
         order = self.order()
         number = self.table.currentRow()
         return order[number] if 0 <= number < len(order) else None
+
+    def step(self, step):
+        """To the next (+1) or previous (-1) lesion, round and round."""
+        order = self.order()
+        if order:
+            chosen = self.selected()
+            at = order.index(chosen) + step if chosen in order else (0 if step > 0 else -1)
+            self._on_select(order[at % len(order)])
 
     def select(self, lesion_id):
         """Choose a lesion without telling."""

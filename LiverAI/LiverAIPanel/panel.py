@@ -72,7 +72,7 @@ class Panel:
         self.study = StudyBox(self.parameters, self._tags, self.study_changed, self.load_study, lambda: self.running)
         self.clinical = ClinicalBox(self.parameters, lambda: None)
         self.run = RunBox(self.analyze, self.cancel, self.remedy, self._set_device)
-        self.findings = FindingsBox(self.go_to, self.step_lesion, self.step_phase, self.session.jump_to_level)
+        self.findings = FindingsBox(self.go_to, self.step_phase, self.session.jump_to_level)
         self.opinion = OpinionBox(self)
         self.overlay = OverlayBox(self.parameters, self.draw, self.set_layout, self.make_surfaces)
         self.report = ReportBox(self._report_content, self.results_folder, self.guarded)
@@ -340,8 +340,7 @@ class Panel:
 
     def chosen(self):
         """The chosen lesion, None without one."""
-        wanted = self.findings.selected()
-        return next((one for one in self.session.lesions() if one.lesion.id == wanted), None)
+        return self.session.lesion(self.findings.selected())
 
     def _show_chosen(self):
         one = self.chosen()
@@ -362,7 +361,7 @@ class Panel:
         """Jump to a lesion in the phase where it stands out most, and put its segment in front."""
         self.parameters().lesion = lesion_id
         self.findings.select(lesion_id)
-        one = next((one for one in self.session.lesions() if one.lesion.id == lesion_id), None)
+        one = self.session.lesion(lesion_id)
         if one is not None:
             self.show_phase(self.session.go_to(one))
 
@@ -380,18 +379,11 @@ class Panel:
 
     def step_lesion(self, step):
         """The next (+1) or previous (-1) lesion of the table."""
-        order = self.findings.order()
-        if order:
-            chosen = self.findings.selected()
-            at = order.index(chosen) + step if chosen in order else (0 if step > 0 else -1)
-            self.go_to(order[at % len(order)])
+        self.findings.step(step)
 
     def step_phase(self, step):
         """The next or previous phase into the views."""
-        phases = self.session.phases()
-        if phases:
-            at = phases.index(self.session.phase) if self.session.phase in phases else 0
-            self.show_phase(phases[(at + step) % len(phases)])
+        self.show_phase(self.session.following_phase(step))
 
     # --- the reader's word (what OpinionBox calls)
 

@@ -38,11 +38,23 @@ class Session:
 
         return read_lesions(self.shown.findings, self.opinions)
 
+    def lesion(self, lesion_id):
+        """The one with this id, or None."""
+        return next((one for one in self.lesions() if one.lesion.id == lesion_id), None)
+
     def phases(self):
         """The phases whose volumes are here."""
         from LiverAILib.scene.navigation import phases_here
 
         return phases_here(self.shown.volumes) if self.shown is not None else []
+
+    def following_phase(self, step):
+        """The phase so many after the shown one, round and round; None without any."""
+        phases = self.phases()
+        if not phases:
+            return None
+        at = phases.index(self.phase) if self.phase in phases else 0
+        return phases[(at + step) % len(phases)]
 
     # --- going places
 

@@ -13,6 +13,11 @@ import numpy.typing as npt
 
 Boxes = npt.NDArray[np.float64]
 
+#: Two lesions are the same if their IoU is greater than the one, or their IoM (intersection over the smaller) than the
+#: other. LiAIDS' rule for boxes of several phases; found and true lesions, as boxes or voxels, are compared by it too.
+MIN_IOU = 0.3
+MIN_IOM = 0.5
+
 
 @dataclass(frozen=True)
 class FoundBoxes:

@@ -23,13 +23,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from LiverAILib.analysis.boxes3d import Boxes, FoundBoxes, boxes_from_canonical, boxes_to_canonical
+from LiverAILib.analysis.boxes3d import (
+    MIN_IOM,
+    MIN_IOU,
+    Boxes,
+    FoundBoxes,
+    boxes_from_canonical,
+    boxes_to_canonical,
+)
 from LiverAILib.analysis.grid import canonical_axes, to_canonical
 from LiverAILib.networks.boxes import pairwise_iom, pairwise_iou
 from LiverAILib.study import Phase, Volume
 
-MIN_IOU = 0.3
-MIN_IOM = 0.5
 LEAST_INSIDE = 0.25  # share of a transferred box that the volume has to cover
 
 

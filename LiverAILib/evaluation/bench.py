@@ -27,9 +27,8 @@ from LiverAILib.evaluation.part import Say
 from LiverAILib.evaluation.real import held_out
 from LiverAILib.evaluation.segmentation import CaseResult, evaluate_cases, evaluate_phantoms, summarise
 from LiverAILib.export.run_folder import RunFolder
-from LiverAILib.study import Phase
+from LiverAILib.phantom import DEFAULT_PHASES, EVALUATION_SEEDS, PhantomOptions, generate
 
-PHASES = (Phase.NON_CONTRAST, Phase.ARTERIAL, Phase.PORTAL_VENOUS)
 COST_SHAPE = (60, 512, 512)
 COST_SPACING_MM = (5.0, 0.75, 0.75)
 LARGE_SHAPE = (300, 512, 512)
@@ -61,12 +60,10 @@ def held_out_figures(
 
 def phantom_figures(count: int, segmenter: Segmenter, say: Say) -> tuple[list[Figure], list[CaseResult]]:
     """Liver Dice on phantoms with evaluation seeds, each phase alone."""
-    from LiverAILib.phantom import EVALUATION_SEEDS
-
     seeds = range(EVALUATION_SEEDS, EVALUATION_SEEDS + count)
-    results = evaluate_phantoms(seeds, PHASES, segmenter, say)
+    results = evaluate_phantoms(seeds, DEFAULT_PHASES, segmenter, say)
     figures = []
-    for phase in PHASES:
+    for phase in DEFAULT_PHASES:
         of_phase = [result for result in results if result.phase is phase]
         total = summarise(of_phase)
         on = f"phantoms, unseen seeds, {phase.words}"
@@ -120,7 +117,6 @@ def cost_figures(
 
     options: of `liverai analyze`, such as --models. most_seconds: the goal.
     """
-    from LiverAILib.phantom import EVALUATION_SEEDS, PhantomOptions, generate
     from LiverAILib.phantom.write import write_dicom
 
     figures = []
@@ -130,7 +126,7 @@ def cost_figures(
     for number, (on, shape, spacing) in enumerate(exams):
         say(f"making the phantom exam of {on}")
         asked = PhantomOptions(shape=shape, spacing_mm=spacing, lesions=5)
-        phantom = generate(EVALUATION_SEEDS + 500 + number, phases=PHASES, options=asked)
+        phantom = generate(EVALUATION_SEEDS + 500 + number, options=asked)
         folder = work / f"exam_{number}"
         write_dicom(phantom, folder)
         del phantom

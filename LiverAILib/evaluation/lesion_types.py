@@ -286,8 +286,8 @@ def type_pictures(
     ]
     if answers.features.shape[1] and len(labels) > 30:
         places = tsne(answers.features)
-        title += f": t-SNE of {answers.features.shape[1]} image features"
-        pictures.append(Picture("tsne", lambda canvas: draw_map(canvas, places, labels, title), (7.0, 4.8)))
+        of_map = f"{title}: t-SNE of {answers.features.shape[1]} image features"
+        pictures.append(Picture("tsne", lambda canvas: draw_map(canvas, places, labels, of_map), (7.0, 4.8)))
     return pictures
 
 

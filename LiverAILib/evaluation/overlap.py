@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-#: A found and a true lesion are the same if IoU > 0.3 or IoM > 0.5 (LiAIDS' rule for the same lesion, here on voxels).
-MIN_IOU = 0.3
-MIN_IOM = 0.5
+from LiverAILib.analysis.boxes3d import MIN_IOM, MIN_IOU
 
 
 def dice(found: npt.NDArray[np.bool_], true: npt.NDArray[np.bool_]) -> float:
@@ -33,8 +31,8 @@ class LesionMatch:
 
 
 def same_regions(found_ids: npt.NDArray[np.integer], true_ids: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
-    """Which labelled found lesion is which true one, bool (found, true), labels from 1 on: IoU > 0.3, or intersection
-    over the smaller > 0.5.
+    """Which labelled found lesion is which true one, bool (found, true), labels from 1 on, by the overlap of their
+    voxels: IoU > 0.3, or intersection over the smaller > 0.5.
     """
     true_sizes, found_sizes, shared = _shared(found_ids, true_ids)
     union = true_sizes[:, None] + found_sizes[None] - shared

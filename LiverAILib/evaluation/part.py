@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from LiverAILib.evaluation.figures import Figure
+from LiverAILib.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -56,7 +57,7 @@ class Part:
     seconds: float = 0.0
 
     def save(self, folder: Path) -> None:
-        """As `NAME.json`, written beside its place first."""
+        """As `NAME.json`."""
         rows = {
             "name": self.name,
             "figures": [figure.row() for figure in self.figures],
@@ -66,9 +67,9 @@ class Part:
             "seconds": round(self.seconds, 1),
         }
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".new_{self.name}.json"
-        temporary.write_text(json.dumps(rows, indent=1, ensure_ascii=False, default=_plain), encoding="utf-8")
-        temporary.replace(folder / f"{self.name}.json")
+        text = json.dumps(rows, indent=1, ensure_ascii=False, default=_plain)
+        with replacing(folder / f"{self.name}.json") as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> Part:

@@ -12,7 +12,6 @@ there already is not made again, so making a pool may be stopped, or done by sev
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from LiverAILib.errors import StudyError
+from LiverAILib.files import replacing
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.phantom import EVALUATION_SEEDS, PhantomOptions, PhantomTruth, generate
 from LiverAILib.phantom.patient import draw_types
@@ -31,7 +31,6 @@ from LiverAILib.study import Phase, Source, Study, Volume
 from LiverAILib.training.cases import CaseFiles
 from LiverAILib.training.exams import ExamOptions, ExamSource
 from LiverAILib.training.exams_truth import ExamTruth
-from LiverAILib.training.phantoms import PHASES
 from LiverAILib.training.typed_exam import TypedExam
 
 Kind = Literal["exam", "benign", "phantom"]
@@ -101,13 +100,13 @@ def make_exam_of(kind: Kind, seed: int, cases: Sequence[CaseFiles]) -> TypedExam
         chooser = np.random.default_rng([seed, 53])
         spacing = (float(chooser.uniform(2.5, 5.0)), 1.25, 1.25)
         shape = (round(240 / spacing[0]), 280, 336)
-        return generate(seed, phases=PHASES, options=PhantomOptions(shape=shape, spacing_mm=spacing, lesions=0))
+        return generate(seed, options=PhantomOptions(shape=shape, spacing_mm=spacing, lesions=0))
     options = ExamOptions(lesions=benign_types(seed)) if kind == "benign" else None
-    return ExamSource(cases, "test", options).exam(seed, PHASES)
+    return ExamSource(cases, "test", options).exam(seed)
 
 
 def save_exam(path: Path, exam: TypedExam, truth: ExamTruth | PhantomTruth) -> None:
-    """One exam as one .npz file, written beside its place first. HU are kept in a byte where they fit."""
+    """One exam as one .npz file. HU are kept in a byte where they fit."""
     arrays: dict[str, npt.NDArray[np.generic]] = {}
     for phase, volume in exam.study.volumes.items():
         low, high = int(volume.array.min()), int(volume.array.max())
@@ -120,9 +119,8 @@ def save_exam(path: Path, exam: TypedExam, truth: ExamTruth | PhantomTruth) -> N
         where = np.flatnonzero(ids)
         arrays[f"{phase}/where"], arrays[f"{phase}/ids"] = where.astype(np.uint32), ids[where]
     arrays["truth"] = np.frombuffer(truth.model_dump_json().encode(), dtype=np.uint8)
-    temporary = path.with_name(f".new_{os.getpid()}_{path.name}")  # two processes may make the same one
-    np.savez(temporary, **arrays)  # type: ignore[arg-type]  # the stubs don't know names from a mapping
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        np.savez(temporary, **arrays)  # type: ignore[arg-type]  # the stubs don't know names from a mapping
 
 
 def load_exam(path: Path) -> PooledExam:

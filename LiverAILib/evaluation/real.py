@@ -12,9 +12,7 @@ import numpy.typing as npt
 from LiverAILib.errors import StudyError
 from LiverAILib.evaluation.overlap import label_regions
 from LiverAILib.study import Volume
-from LiverAILib.training.cases import CaseFiles, Organ, find_cases, merge_labels, split_cases
-
-_LEAST_ML = 0.02  # a smaller part of a label is a stray voxel
+from LiverAILib.training.cases import LEAST_ML, CaseFiles, Organ, find_cases, names_tumours, split_cases
 
 
 @dataclass(frozen=True)
@@ -55,18 +53,12 @@ def held_out(folder: Path, trained_on: Collection[str] = ()) -> list[CaseFiles]:
 
 def read_scan(files: CaseFiles) -> RealScan:
     """A case with label and organ map in agreement; a cyst of the organ map is a lesion too."""
-    import SimpleITK as sitk
-
-    volume, label = files.volume(), files.labels()
-    organs = np.zeros_like(label)
-    if files.organs:
-        organs = sitk.GetArrayFromImage(sitk.ReadImage(str(files.organs))).astype(np.uint8)
-        organs[~np.isin(organs, [int(code) for code in Organ])] = Organ.UNKNOWN
-    named = bool(np.isin(organs, (Organ.BODY, Organ.BONE, Organ.SPLEEN)).any())
-    label, organs = merge_labels(volume.array, label, organs)
+    volume = files.volume()
+    label, organs = files.truth(volume)
+    named = names_tumours(organs)
     parts = label_regions(label == 2)
     sizes = np.bincount(parts.ravel(), minlength=int(parts.max(initial=0)) + 1) * volume.voxel_ml
-    kept = [number for number in range(1, len(sizes)) if sizes[number] >= _LEAST_ML]
+    kept = [number for number in range(1, len(sizes)) if sizes[number] >= LEAST_ML]
     table = np.zeros(len(sizes), np.int32)
     table[kept] = np.arange(1, len(kept) + 1)
     ids = table[parts]

@@ -138,10 +138,14 @@ def run_prepare(args: argparse.Namespace) -> int:
 
 
 def run_seal(args: argparse.Namespace) -> int:
-    """Seal the protocol."""
+    """Seal the protocol; says so if cases are not prepared, as nobody can read then."""
     from LiverAILib.readerstudy.coordinate import seal_study
+    from LiverAILib.readerstudy.standing import study_progress
 
     print(f"Sealed. SHA-256 of the protocol: {seal_study(args.study)}")
+    ready, total = study_progress(args.study).prepared
+    if ready < total:
+        print(f"{total - ready} of {total} cases are not prepared yet: liverai study prepare {args.study}")
     return 0
 
 

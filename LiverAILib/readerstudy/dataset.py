@@ -13,7 +13,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Literal
 
-from LiverAILib.evaluation.overlap import MIN_IOM, MIN_IOU
+from LiverAILib.analysis.boxes3d import MIN_IOM, MIN_IOU
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.readerstudy.statistics.estimate import Sampling, StatisticsError
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from LiverAILib.evaluation.overlap import MIN_IOM, MIN_IOU
+from LiverAILib.analysis.boxes3d import MIN_IOM, MIN_IOU
 from LiverAILib.readerstudy.dataset import Merit, Sampling, Target
 
 #: Codes and names are printed, stored and typed by people: letters, digits, dot, dash, underscore.

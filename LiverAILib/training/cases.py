@@ -54,6 +54,7 @@ class Organ(IntEnum):
 
 
 LABEL_STEP = 32
+LEAST_ML = 0.02  # a smaller part of a lesion label is a stray voxel
 _INSIDE_LIVER = (Organ.PORTAL_VEIN, Organ.VEINS, Organ.BILIARY)
 
 
@@ -82,6 +83,23 @@ class CaseFiles:
                 "Labels are 0 (neither), 1 (liver) and 2 (lesion): map others to these."
             )
         return array.astype(np.uint8)
+
+    def truth(self, volume: Volume) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """Label and organ map of the CT in agreement, (z, y, x) each; see `merge_labels`.
+
+        Codes that are none of `Organ` are unknown. Raises StudyError if a grid is not the CT's, or without a liver.
+        """
+        label = self.labels()
+        organs = np.zeros_like(label)
+        if self.organs:
+            codes, _ = _read(self.organs)
+            organs = np.where(np.isin(codes, list(Organ)), codes, Organ.UNKNOWN).astype(np.uint8)
+        for name, other in (("label", label), ("organ map", organs)):
+            if other.shape != volume.array.shape:
+                raise StudyError(f"{self.name}: the {name}'s grid {other.shape} is not the CT's {volume.array.shape}.")
+        if not (label > 0).any():
+            raise StudyError(f"{self.name}: the label holds no liver (1).")
+        return merge_labels(volume.array, label, organs)
 
 
 @dataclass(frozen=True)
@@ -181,17 +199,11 @@ def split_cases(cases: list[CaseFiles], *, test: int = 6, validation: int = 2, s
 
 
 def training_case(files: CaseFiles, in_plane_mm: float) -> TrainingCase:
-    """Read one case and bring it to the network's in-plane grid. Raises StudyError if CT and label differ in grid."""
+    """Read one case and bring it to the network's in-plane grid. See `CaseFiles.truth` for what it refuses."""
     from LiverAILib.analysis.grid import canonical_axes, to_canonical
 
     volume = files.volume()
-    label = files.labels()
-    if label.shape != volume.array.shape:
-        raise StudyError(f"{files.name}: the label's grid {label.shape} is not the CT's {volume.array.shape}.")
-    if not (label > 0).any():
-        raise StudyError(f"{files.name}: the label holds no liver (1).")
-    organs = _read(files.organs)[0].astype(np.uint8) if files.organs else np.zeros_like(label)
-    label, organs = merge_labels(volume.array, label, organs)
+    label, organs = files.truth(volume)
     order, flips = canonical_axes(volume.affine)
     image = np.ascontiguousarray(to_canonical(volume.array, order, flips))
     codes = np.ascontiguousarray(to_canonical(LABEL_STEP * label + organs, order, flips))
@@ -204,6 +216,11 @@ def training_case(files: CaseFiles, in_plane_mm: float) -> TrainingCase:
     return TrainingCase(
         files.name, resampled[:, 0].round().to(torch.int16), nearest[:, 0], spacing[0], in_plane_mm, looks=True
     )
+
+
+def names_tumours(organs: npt.NDArray[np.uint8]) -> bool:
+    """Whether codes come from an organ map, which names tumours and cysts, and not from the label alone."""
+    return bool(np.isin(organs, (Organ.BODY, Organ.BONE, Organ.SPLEEN)).any())
 
 
 def merge_labels(

@@ -23,10 +23,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from LiverAILib.analysis.boxes3d import Boxes
+from LiverAILib.analysis.boxes3d import MIN_IOM, MIN_IOU, Boxes
 from LiverAILib.analysis.detect import DetectOptions, PhaseDetector
 from LiverAILib.analysis.link import LinkOptions
-from LiverAILib.analysis.match import MIN_IOM, MIN_IOU
 from LiverAILib.analysis.segment import bfloat16_is_fast
 from LiverAILib.networks.boxes import pairwise_iom, pairwise_iou
 from LiverAILib.networks.detector import LesionDetector

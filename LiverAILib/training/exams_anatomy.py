@@ -9,10 +9,9 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from LiverAILib.analysis.axes import canonical_axes, to_canonical
-from LiverAILib.errors import StudyError
 from LiverAILib.phantom.anatomy.liver import LiverShape
 from LiverAILib.phantom.fields import Field
-from LiverAILib.training.cases import CaseFiles, Organ, merge_labels
+from LiverAILib.training.cases import LEAST_ML, CaseFiles, Organ, names_tumours
 from LiverAILib.training.exams_noise import NoiseModel, measure_noise, spread, structure
 from LiverAILib.training.exams_tissues import guess_bright
 
@@ -21,7 +20,6 @@ Mask = npt.NDArray[np.bool_]
 
 _STEP_MM = 3.0  # of the fields in which lesions are placed
 _BULGE_MM = 4.0
-_LEAST_ML = 0.02  # a smaller part of a label is a stray voxel
 
 
 @dataclass(frozen=True)
@@ -67,19 +65,8 @@ def read_anatomy(files: CaseFiles, averaged: int = 1) -> Anatomy:
     """Read a case; `averaged` slices are made one. Raises StudyError if CT and labels differ in grid or show no
     liver.
     """
-    import SimpleITK as sitk
-
     volume = files.volume()
-    label = files.labels()
-    organs = np.zeros_like(label)
-    if files.organs:
-        organs = sitk.GetArrayFromImage(sitk.ReadImage(str(files.organs))).astype(np.uint8)
-    for name, other in (("label", label), ("organ map", organs)):
-        if other.shape != volume.array.shape:
-            raise StudyError(f"{files.name}: the {name}'s grid {other.shape} is not the CT's {volume.array.shape}.")
-    if not (label > 0).any():
-        raise StudyError(f"{files.name}: the label holds no liver (1).")
-    label, organs = merge_labels(volume.array, label, organs)
+    label, organs = files.truth(volume)
     order, flips = canonical_axes(volume.affine)
     hu, label, organs = (
         np.ascontiguousarray(to_canonical(array, order, flips)) for array in (volume.array, label, organs)
@@ -148,10 +135,10 @@ def _real_lesions(
     parts, _ = ndimage.label(mask, np.ones((3, 3, 3)))
     ids = np.zeros(mask.shape, np.uint16)
     found: list[RealLesion] = []
-    mapped = bool(np.isin(organs, (Organ.BODY, Organ.BONE, Organ.SPLEEN)).any())  # there is a map that names tumours
+    mapped = names_tumours(organs)
     for number, box in enumerate(ndimage.find_objects(parts), start=1):
         own = parts[box] == number
-        if own.sum() * float(np.prod(spacing_mm)) / 1000 < _LEAST_ML:
+        if own.sum() * float(np.prod(spacing_mm)) / 1000 < LEAST_ML:
             continue
         cyst = float((organs[box][own] == Organ.CYST).mean()) > 0.5
         tumour = mapped and not cyst

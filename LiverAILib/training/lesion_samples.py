@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from LiverAILib.analysis.crops import Box, CropOptions, lesion_crop
+from LiverAILib.files import replacing
 from LiverAILib.networks.lesion_classifier import (
     CLASSES,
     CLASSIFIER_PHASES,
@@ -63,10 +64,9 @@ class LesionSamples:
         return len(self.labels)
 
     def save(self, path: Path) -> None:
-        """As one .npz file, written beside it first."""
-        temporary = path.with_name(f".new_{path.name}")
-        np.savez_compressed(temporary, **{key: value.numpy() for key, value in vars(self).items()})
-        temporary.replace(path)
+        """As one .npz file."""
+        with replacing(path) as temporary:
+            np.savez_compressed(temporary, **{key: value.numpy() for key, value in vars(self).items()})
 
     @classmethod
     def load(cls, path: Path) -> LesionSamples:

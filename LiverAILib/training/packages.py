@@ -15,11 +15,9 @@ from torch import Tensor
 
 from LiverAILib.analysis.grid import MIN_SLICE_MM, WINDOW_HU
 from LiverAILib.bundles import Bundle, write_bundle
+from LiverAILib.phantom import DEFAULT_PHASES
 from LiverAILib.study import Phase
 from LiverAILib.training.loop import Loop
-
-#: The phases that trainings make.
-TRAINED_PHASES = (Phase.NON_CONTRAST, Phase.ARTERIAL, Phase.PORTAL_VENOUS)
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class Described:
     results: Sequence[Mapping[str, Any]]
     kind: str = "classification"
     extra: Mapping[str, Any] = field(default_factory=dict)
-    phases: Sequence[Phase] = TRAINED_PHASES
+    phases: Sequence[Phase] = DEFAULT_PHASES
 
 
 def result(what: str, on: str, n: int, value: float) -> dict[str, Any]:

@@ -23,9 +23,9 @@ from LiverAILib.study import Phase
 from LiverAILib.training.cases import CaseFiles, TrainingCase
 from LiverAILib.training.exams import ExamOptions, ExamSource
 from LiverAILib.training.lesion_samples import LesionSamples, exam_lesions
-from LiverAILib.training.phantoms import PHASES, load_volumes, save_volume
 from LiverAILib.training.slice_samples import LabelledSlices, exam_slices, real_slices
 from LiverAILib.training.typed_exam import TypedExam
+from LiverAILib.training.volumes import load_volumes, save_volume
 
 Kind = Literal["lesions", "slices", "volume"]
 
@@ -55,9 +55,7 @@ def training_phantom(seed: int, in_plane_mm: float = 1.25) -> TypedExam:
     tall = chooser.random() < 0.15  # down to the pelvis
     reach_mm = float(chooser.uniform(380, 480) if tall else chooser.uniform(200, 290))
     shape = (round(reach_mm / slice_mm), round(350 / in_plane_mm), round(420 / in_plane_mm))
-    return generate(
-        seed, phases=PHASES, options=PhantomOptions(shape=shape, spacing_mm=(slice_mm, in_plane_mm, in_plane_mm))
-    )
+    return generate(seed, options=PhantomOptions(shape=shape, spacing_mm=(slice_mm, in_plane_mm, in_plane_mm)))
 
 
 def fill_with_exams(

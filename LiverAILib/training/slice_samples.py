@@ -20,8 +20,9 @@ from torch import Tensor
 
 from LiverAILib.analysis.slices import MARGIN_MM, PIXEL_MM, SIZE, LiverSlices, liver_slices, mask_on_grid
 from LiverAILib.errors import StudyError
+from LiverAILib.files import replacing
 from LiverAILib.lesion_types import LesionType
-from LiverAILib.training.cases import CaseFiles, Organ, merge_labels
+from LiverAILib.training.cases import CaseFiles
 from LiverAILib.training.lesion_samples import check_trainable, patient_number, real_patient_number
 from LiverAILib.training.typed_exam import TypedExam
 
@@ -93,10 +94,9 @@ class LabelledSlices:
         return cls(*(torch.cat([vars(part)[key] for part in parts]) for key in vars(parts[0])))
 
     def save(self, path: Path) -> None:
-        """As one .npz file, written beside it first."""
-        temporary = path.with_name(f".new_{path.name}")
-        np.savez_compressed(temporary, **{key: value.numpy() for key, value in vars(self).items()})
-        temporary.replace(path)
+        """As one .npz file."""
+        with replacing(path) as temporary:
+            np.savez_compressed(temporary, **{key: value.numpy() for key, value in vars(self).items()})
 
     @classmethod
     def load(cls, path: Path) -> LabelledSlices:
@@ -160,14 +160,8 @@ def real_slices(
     """The slices of a real scan as it is. Nobody knows the types of its lesions: for HCCNet only a liver without any
     counts, as negative. number: of the exam; made from the case's name without it.
     """
-    import SimpleITK as sitk
-
-    volume, label = files.volume(), files.labels()
-    organs = np.zeros_like(label)
-    if files.organs:
-        organs = sitk.GetArrayFromImage(sitk.ReadImage(str(files.organs))).astype(np.uint8)
-        organs[~np.isin(organs, [int(code) for code in Organ])] = Organ.UNKNOWN
-    label, _ = merge_labels(volume.array, label, organs)
+    volume = files.volume()
+    label, _ = files.truth(volume)
     slices = liver_slices(volume, label > 0, pixel_mm=pixel_mm, size=size)
     areas, places = lesion_areas(slices, label == 2, pixel_mm)
     nodule = _label(areas)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from LiverAILib.bundles import Bundle
 from LiverAILib.study import Phase
-from LiverAILib.training.cases import CaseFiles, Split
+from LiverAILib.training.cases import CaseFiles, Split, TrainingCase, training_case
 from LiverAILib.training.lesion_samples import LesionSamples
 from LiverAILib.training.packages import Described, Provenance, result, write_package
 from LiverAILib.training.pools import (
@@ -180,21 +180,27 @@ def _lesion_free(pool: Path) -> int:
     return sum(len(LesionSamples.load(path)) == 0 for path in paths)
 
 
+def _volumes(asked: Asked, in_plane_mm: float) -> tuple[list[TrainingCase], list[TrainingCase]]:
+    """Fill the pool; the real scans and the synthetic volumes to train on."""
+    asked.fill("volume")
+    real = [training_case(files, in_plane_mm) for files in asked.split.train]
+    made = load_synthetic(asked.pool / "train", in_plane_mm)
+    asked.say(
+        f"{len(real)} scans and {len(made)} synthetic volumes; {len(asked.split.validation)} scans for validation"
+    )
+    return real, made
+
+
 def train_detector(asked: Asked) -> Bundle | None:
     """The lesion detector."""
-    from LiverAILib.training.cases import training_case
     from LiverAILib.training.detector import DetectorRecipe, DetectorTask, found_in_cases
     from LiverAILib.training.detector import train_detector as run
     from LiverAILib.training.validated import detector_results
 
-    asked.fill("volume")
     recipe = DetectorRecipe(**asked.recipe)
-    real = [training_case(files, recipe.in_plane_mm) for files in asked.split.train]
-    made = load_synthetic(asked.pool / "train", recipe.in_plane_mm)
     held = asked.split.validation
-    task = DetectorTask(real, made, held, recipe)
+    task = DetectorTask(*_volumes(asked, recipe.in_plane_mm), held, recipe)
     _begin(task.network, asked.start)
-    asked.say(f"{len(real)} scans and {len(made)} synthetic volumes; {len(held)} scans for validation")
     weights, loop = run(task, asked.work, minutes=asked.minutes, say=asked.say)
     package = asked.provenance("volume")
     if package is None:
@@ -221,16 +227,11 @@ def train_detector(asked: Asked) -> Bundle | None:
 
 def train_liversegnet(asked: Asked) -> Bundle | None:
     """Liver and lesion segmentation."""
-    from LiverAILib.training.cases import training_case
     from LiverAILib.training.liversegnet import SegmentationRecipe, SegmentationTask, train_segmentation
 
-    asked.fill("volume")
     recipe = SegmentationRecipe(**asked.recipe)
-    real = [training_case(files, recipe.in_plane_mm) for files in asked.split.train]
-    made = load_synthetic(asked.pool / "train", recipe.in_plane_mm)
     held = asked.split.validation
-    task = SegmentationTask(real, made, held, recipe)
-    asked.say(f"{len(real)} scans and {len(made)} synthetic volumes; {len(held)} scans for validation")
+    task = SegmentationTask(*_volumes(asked, recipe.in_plane_mm), held, recipe)
     weights, loop = train_segmentation(task, asked.work, minutes=asked.minutes, start=asked.start, say=asked.say)
     package = asked.provenance("volume")
     if package is None:

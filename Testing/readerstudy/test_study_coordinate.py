@@ -274,3 +274,12 @@ def test_the_command_line_from_the_protocol_to_the_seal(tmp_path: Path, capsys: 
     code, text = run(capsys, "verify", tmp_path / "none.sqlite")
     assert code == 3
     assert "is not there" in text
+
+
+def test_sealing_says_how_many_cases_are_not_prepared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for prepare, said in (("no", "5 of 5 cases are not prepared yet"), ("toy", "")):
+        study = make_study(tmp_path / prepare, sealed=False, prepare=prepare)
+        code, text = run(capsys, "seal", study.path)
+        assert code == 0
+        assert said in text
+        assert ("not prepared" in text) == bool(said)

@@ -33,6 +33,7 @@ class Move:
 
 
 def square(canvas: Canvas, positive: str, negative: str) -> Any:
+    """Axes for ROC curves and points, with the diagonal."""
     axes = canvas.add_subplot()
     axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=0.8, linestyle=":")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
@@ -42,6 +43,7 @@ def square(canvas: Canvas, positive: str, negative: str) -> Any:
 
 
 def tidy(axes: Any) -> None:
+    """A light grid, and no frame above and on the right."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(visible=True, color="#eeeeee", linewidth=0.6)
     axes.set_axisbelow(True)
@@ -167,6 +169,7 @@ def draw_confusion(canvas: Canvas, *, matrix: ConfusionMatrix) -> None:
 
 
 def short_name(name: str) -> str:
+    """A lesion type's name as it fits an axis."""
     known = {
         "Hepatocellular carcinoma": "HCC",
         "Intrahepatic cholangiocarcinoma": "ICC",

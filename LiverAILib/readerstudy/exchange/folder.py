@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from LiverAILib.errors import OutputError
 from LiverAILib.export.place import reserve
+from LiverAILib.files import replacing
 from LiverAILib.readerstudy.dataset import Dataset
 from LiverAILib.readerstudy.exchange.long_csv import write_long
 
@@ -26,14 +24,7 @@ def write_file(out: Path, write: Callable[[Path], None]) -> None:
         raise OutputError(f"{out} is there already. Choose another name.")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=out.parent, prefix=".liverai-", suffix=out.suffix)
-        os.close(descriptor)
-        try:
-            write(Path(name))
-            Path(name).chmod(0o644)
-            Path(name).rename(out)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                Path(name).unlink()
+        with replacing(out) as temporary:
+            write(temporary)
     except OSError as error:
         raise OutputError(f"{out} can't be written: {error.strerror or error}. Choose another folder.") from error

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from LiverAILib.evaluation.overlap import MIN_IOM, MIN_IOU
+from LiverAILib.analysis.boxes3d import MIN_IOM, MIN_IOU
 from LiverAILib.readerstudy.statistics.estimate import Array, StatisticsError
 
 #: The rating of what was not marked: below every confidence.

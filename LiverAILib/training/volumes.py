@@ -1,4 +1,4 @@
-"""Synthetic volumes for training, kept as plain arrays in a pool."""
+"""Volumes of synthetic exams for training, kept as plain arrays in a pool."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from LiverAILib.files import replacing
 from LiverAILib.study import Phase
 from LiverAILib.training.cases import LABEL_STEP, Organ, TrainingCase
 from LiverAILib.training.typed_exam import TypedExam
 
-PHASES = (Phase.NON_CONTRAST, Phase.ARTERIAL, Phase.PORTAL_VENOUS)
-
 
 def save_volume(path: Path, exam: TypedExam, phase: Phase, in_plane_mm: float) -> None:
-    """One phase of an exam as a training volume, brought to the in-plane grid, written beside its place first."""
+    """One phase of an exam as a training volume, brought to the in-plane grid."""
     volume = exam.study.volumes[phase]
     label = exam.liver_mask(phase).astype(np.uint8) + exam.lesion_mask(phase)
     codes = label * np.uint8(LABEL_STEP) + np.where(label > 0, np.uint8(Organ.LIVER), np.uint8(Organ.UNKNOWN))
@@ -29,9 +28,8 @@ def save_volume(path: Path, exam: TypedExam, phase: Phase, in_plane_mm: float) -
         finer = F.interpolate(fine, size=size, mode="bilinear", antialias=True)
         image = finer[:, 0].round().to(torch.int16).numpy()
         codes = F.interpolate(torch.from_numpy(codes).unsqueeze(1), size=size, mode="nearest-exact")[:, 0].numpy()
-    temporary = path.with_name(f".new_{path.name}")
-    np.savez_compressed(temporary, image=image, codes=codes, slice_mm=slice_mm)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        np.savez_compressed(temporary, image=image, codes=codes, slice_mm=slice_mm)
 
 
 def load_volumes(paths: Sequence[Path], in_plane_mm: float) -> list[TrainingCase]:
