@@ -2,9 +2,9 @@
 
 LiAIDS (Ying et al., Nat Commun 2024), Methods, "Implementation details": Adam, learning rate 0.001 times 0.1 every 60
 epochs, weight decay 0.01 (decoupled here), 200 epochs, batch 16. The paper names no augmentation for the classifier and
-has no phase or item missing; flips, gain, shift, noise and the drop-outs are ours. Types are drawn equally often, since
-rare ones would otherwise hardly be seen. Crops are held as the network looks at them. After the training the
-temperature is fitted on the validation lesions.
+has no phase or item missing; flips, turns, zoom, gain, shift, noise and the drop-outs are ours. Types are drawn equally
+often, since rare ones would otherwise hardly be seen. Crops are held as the network looks at them. After the training
+the temperature is fitted on the validation lesions.
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ class ClassifierRecipe:
     item_drop: float = 0.2
     record_drop: float = 0.2
     flip: float = 0.5
+    turn_degrees: float = 25.0
+    zoom: float = 0.15
+    move: float = 0.06  # of the crop's side
     gain: float = 0.1
     shift: float = 0.1  # in units of the windowed image: 10 HU
     noise: float = 0.1
@@ -162,14 +165,29 @@ def _looked_at(samples: LesionSamples, network: LesionClassifier) -> LesionSampl
 
 
 def vary(images: Tensor, recipe: ClassifierRecipe, generator: torch.Generator) -> Tensor:
-    """Augmentation of (n, phase, 1, z, y, x) in [-1, 1]: flips of a lesion's phases together, and for each phase gain,
-    shift and noise of its own.
+    """Augmentation of (n, phase, 1, z, y, x) in [-1, 1]: flips, turn, zoom and shift of a lesion's phases together, and
+    for each phase gain, shift and noise of its own.
     """
     for axis in (-1, -2, -3):
         turned = torch.rand(len(images), generator=generator) < recipe.flip
         images = torch.where(turned.view(-1, 1, 1, 1, 1, 1), images.flip(axis), images)
+    if recipe.turn_degrees or recipe.zoom or recipe.move:
+        images = _turned(images, recipe, generator)
     draws = torch.rand((3, *images.shape[:2], 1, 1, 1, 1), generator=generator)
     gain = 1 + (2 * draws[0] - 1) * recipe.gain
     shift = (2 * draws[1] - 1) * recipe.shift
     noise = torch.randn(images.shape, generator=generator) * draws[2] * recipe.noise
     return (images * gain + shift + noise).clamp(-1, 1)
+
+
+def _turned(images: Tensor, recipe: ClassifierRecipe, generator: torch.Generator) -> Tensor:
+    """Each lesion turned, made larger or smaller, and moved, in plane."""
+    angle, zoom, *move = 2 * torch.rand((4, len(images)), generator=generator) - 1
+    angle = angle * math.radians(recipe.turn_degrees)
+    scale = torch.exp(zoom * math.log1p(recipe.zoom))
+    cosine, sine = angle.cos() / scale, angle.sin() / scale
+    x, y = (2 * recipe.move * part for part in move)
+    affine = torch.stack([torch.stack([cosine, -sine, x], dim=1), torch.stack([sine, cosine, y], dim=1)], dim=1)
+    planes = images.flatten(1, 3)  # (n, all slices of all phases, y, x)
+    grid = F.affine_grid(affine, list(planes.shape), align_corners=False)
+    return F.grid_sample(planes, grid, padding_mode="border", align_corners=False).view(images.shape)

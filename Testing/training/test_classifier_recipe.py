@@ -117,7 +117,7 @@ def test_rare_types_are_drawn_as_often_as_frequent_ones() -> None:
 
 def test_the_phases_of_a_lesion_are_flipped_together() -> None:
     image = torch.rand(1, 1, 1, 4, 8, 8) * 2 - 1
-    recipe = replace(FEW, gain=0.0, shift=0.0, noise=0.0)
+    recipe = replace(FEW, gain=0.0, shift=0.0, noise=0.0, turn_degrees=0.0, zoom=0.0, move=0.0)
     seen = set()
     for seed in range(40):
         varied = vary(image.expand(2, 3, -1, -1, -1, -1), recipe, torch.Generator().manual_seed(seed))
@@ -126,6 +126,18 @@ def test_the_phases_of_a_lesion_are_flipped_together() -> None:
             assert torch.equal(lesion[0], lesion[2])
             seen.add(float(lesion[0, 0, 0, 0, 0]))
     assert len(seen) == 8
+
+
+def test_the_phases_of_a_lesion_are_turned_together_and_the_lesion_stays_in_the_crop() -> None:
+    image = torch.zeros(1, 3, 1, 2, 65, 65)
+    image[..., 28:37, 28:37] = 1
+    recipe = replace(FEW, gain=0.0, shift=0.0, noise=0.0, turn_degrees=30.0, zoom=0.2, move=0.1)
+    varied = vary(image.expand(30, -1, -1, -1, -1, -1), recipe, torch.Generator().manual_seed(0))
+    assert torch.equal(varied[:, 0], varied[:, 2])
+    area = varied[:, 0, 0, 0].sum(dim=(1, 2))
+    assert 81 / 1.2**2 * 0.9 < float(area.min()) < 75 < 88 < float(area.max()) < 81 * 1.2**2 * 1.1
+    rows = (varied[:, 0, 0, 0].sum(dim=2) * torch.arange(65)).sum(dim=1) / area
+    assert 3 < float((rows - 32).abs().max()) < 9  # at most a tenth of 65, and zoom
 
 
 def test_crops_are_held_as_the_network_looks_at_them() -> None:
