@@ -106,7 +106,7 @@ def predict_twice(
     spacing_mm: (z, y, x) of the image.
     """
     first = predict(network, image, device, lambda done: progress(0.6 * done))
-    box = _surroundings(largest_region((first.amax(dim=0) > LIVER_THRESHOLD).numpy()), spacing_mm)
+    box = surroundings(largest_region((first.amax(dim=0) > LIVER_THRESHOLD).numpy()), spacing_mm)
     if box is None or image[box].numel() > SECOND_LOOK_MOST * image.numel():
         progress(1.0)
         return first
@@ -116,7 +116,7 @@ def predict_twice(
     return first
 
 
-def _surroundings(
+def surroundings(
     liver: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float]
 ) -> tuple[slice, slice, slice] | None:
     """The box around a mask and `SECOND_LOOK_MM` on each side; None for an empty mask."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from LiverAILib.analysis.grid import WINDOW_HU, window
+from LiverAILib.analysis.segment import surroundings
 from LiverAILib.training.cases import LABEL_STEP, TrainingCase
 from LiverAILib.training.implants import implant_lesions
 from LiverAILib.training.looks import contrast_look
@@ -27,6 +28,8 @@ class PatchOptions:
     nearly as large as the body teach the network where the liver lies; whole slices are what it is given later.
     bright: how often a portal-venous look is enhanced more than it was, `enhancement` times the HU above 50, as a
     higher dose or a lower tube voltage would; the liver may then come near the end of the window.
+    close: how often a synthetic case is cut around the liver, as the real ones are, and as `analysis.segment` does for
+    its second look.
     """
 
     size: tuple[int, int, int] = (24, 224, 288)
@@ -37,6 +40,7 @@ class PatchOptions:
     implants: float = 0.55
     bright: float = 0.3
     enhancement: tuple[float, float] = (1.1, 2.0)
+    close: float = 0.4
     rotation_degrees: float = 12.0
     scale: tuple[float, float] = (0.85, 1.2)
     slice_mm: tuple[float, float] = (1.6, 6.5)
@@ -64,6 +68,7 @@ class PatchSource:
         self.options = options
         self.generator = torch.Generator().manual_seed(seed)
         self._voxels: dict[str, tuple[list[Tensor], Tensor]] = {}
+        self._closeups: dict[str, TrainingCase] = {}
 
     def _random(self, low: float = 0.0, high: float = 1.0) -> float:
         return low + (high - low) * float(torch.rand(1, generator=self.generator))
@@ -87,9 +92,24 @@ class PatchSource:
             self._voxels[case.name] = (lesions, liver[:: max(1, len(liver) // 5000)].clone())
         return self._voxels[case.name]
 
+    def _closeup(self, case: TrainingCase) -> TrainingCase:
+        """The case cut `SECOND_LOOK_MM` around its liver."""
+        if case.name not in self._closeups:
+            spacing = (case.slice_mm, case.in_plane_mm, case.in_plane_mm)
+            box = surroundings((case.codes >= LABEL_STEP).numpy(), spacing)
+            self._closeups[case.name] = (
+                case
+                if box is None
+                else replace(case, name=f"{case.name}, close", image=case.image[box], codes=case.codes[box])
+            )
+        return self._closeups[case.name]
+
     def draw(self) -> Patch:
         """One patch of a case that is drawn too."""
-        return self.draw_from(self.cases[self._integer(len(self.cases))])
+        case = self.cases[self._integer(len(self.cases))]
+        if not case.looks and self._random() < self.options.close:
+            case = self._closeup(case)
+        return self.draw_from(case)
 
     def draw_from(self, case: TrainingCase) -> Patch:
         """One patch of a given case."""

@@ -11,7 +11,15 @@ import SimpleITK as sitk
 import torch
 
 from LiverAILib.errors import StudyError
-from LiverAILib.training.cases import LABEL_STEP, Organ, find_cases, merge_labels, split_cases, training_case
+from LiverAILib.training.cases import (
+    LABEL_STEP,
+    Organ,
+    TrainingCase,
+    find_cases,
+    merge_labels,
+    split_cases,
+    training_case,
+)
 from LiverAILib.training.looks import FATTY_HU, contrast_look
 from LiverAILib.training.patches import PatchOptions, PatchSource
 
@@ -116,6 +124,23 @@ def test_patches_keep_image_and_target_together(folder: Path) -> None:
             lesions += 1
             assert image[0][deep].mean() < 0.1  # 50 HU is -0.1, the liver's 100 HU is 0.4
     assert lesions > 5
+
+
+def test_synthetic_cases_are_also_shown_cut_around_their_liver() -> None:
+    image = torch.full((30, 120, 120), 50, dtype=torch.int16)
+    codes = torch.zeros(30, 120, 120, dtype=torch.uint8)
+    codes[10:20, 50:70, 50:70] = LABEL_STEP
+    case = TrainingCase("made", image, codes, 5.0, 1.0, looks=False)
+    shares = []
+    for close in (0.0, 1.0):
+        options = PatchOptions(
+            size=(8, 120, 120), scale=(1, 1), rotation_degrees=0, at_liver=1, at_lesion=0, close=close
+        )
+        patch = PatchSource([case], options, seed=1).draw()
+        assert patch.target[0].any()
+        shares.append(float((patch.image > -0.9).float().mean()))
+    assert shares[0] > 0.8
+    assert 0.2 < shares[1] < 0.4  # 70 x 70 of 120 x 120
 
 
 def test_the_same_seed_draws_the_same_patches(folder: Path) -> None:
