@@ -21,7 +21,7 @@ from LiverAILib.analysis.networks import Networks
 from LiverAILib.analysis.pipeline import Analysis, analyze
 from LiverAILib.findings import Triage, Verdict
 from LiverAILib.lesion_types import LesionType
-from LiverAILib.study import Study, Volume
+from LiverAILib.study import ClinicalRecord, Study, Volume
 
 METASTASIS: Ball = ((18, 28, 24), 12.0, 20)
 CYST: Ball = ((20, 38, 50), 8.0, 50)
@@ -64,6 +64,26 @@ def test_the_worst_lesion_decides_the_reading(analysis: Analysis) -> None:
     assert reading.worst == "lesion_1"
     assert reading.malignant
     assert "Lesion 1 is definitely malignant (most likely metastasis" in reading.reason
+
+
+def test_types_without_a_clinical_record_are_said_to_be_less_sure() -> None:
+    study = study_of(portal_venous=[CYST])
+    said = [
+        any("no clinical record" in warning for warning in run(each).findings.warnings)
+        for each in (replace(study, clinical=ClinicalRecord()), replace(study, clinical=ClinicalRecord(age=60)))
+    ]
+    assert said == [True, False]
+
+
+@pytest.mark.parametrize(("balls", "triage"), [([], Triage.LOW), ([METASTASIS], Triage.HIGH)])
+def test_without_a_detector_nobody_is_called_low_risk(balls: list[Ball], triage: Triage) -> None:
+    study = study_of(portal_venous=balls)
+    full = run(study).findings.reading
+    assert full is not None
+    assert full.triage is triage
+    alone = run(study, replace(stand_ins(), detector=None)).findings
+    assert (alone.reading is None) == (triage is Triage.LOW)
+    assert any(warning.startswith("No reading:") for warning in alone.warnings) == (triage is Triage.LOW)
 
 
 def test_slices_have_scores_and_the_risk_counts_all_of_them(analysis: Analysis) -> None:
