@@ -60,12 +60,13 @@ def card(bundle: Bundle, parts: Sequence[Part]) -> str:
     figures: list[Figure] = [figure for part in measured for figure in part.figures]
     patients: Mapping[str, Sequence[str]] = training.get("patients") or {}
     phases = ", ".join(Phase(phase).words for phase in metadata.input.phases)
+    described = str(extra.get("description", "")).removesuffix("Research use only, not for diagnosis.")
     low, high = metadata.input.window_hu
     slices = f"slices of at least {metadata.input.min_slice_mm:g} mm"
     lines = [
         f"# {metadata.network} ({metadata.preset}), package {metadata.name} {metadata.version}",
         "",
-        f"{extra.get('description', '')} **Not for diagnosis.**".strip(),
+        f"{described}**Research use only. Not for diagnosis.**",
         "",
         f"- Task: {extra.get('task', metadata.network)}",
         f"- Classes: {', '.join(metadata.labels)}",
