@@ -10,7 +10,7 @@ from LiverAILib.errors import LiverAIError
 from LiverAIPanel.words import duration, tr
 
 #: Seconds per million voxels and core, measured on two cores (README); a rough guide, other machines differ.
-_CPU_SECONDS = 0.8
+_CPU_SECONDS = 0.9
 _MODEL_SECONDS = 5.0
 GB = 1e9
 

@@ -70,7 +70,7 @@ def state(preflight: Any, device: str = "auto") -> Any:
 
 def test_ready_says_where_it_runs_and_how_long(preflight: Any) -> None:
     assert state(preflight).ready
-    assert "CPU it takes roughly 24 s" in state(preflight).text
+    assert "CPU it takes roughly 26 s" in state(preflight).text
     preflight._machine.gpu = True
     preflight.forget()
     assert "on the GPU" in state(preflight).text
