@@ -120,7 +120,12 @@ def reader_words(one: ReadLesion) -> str:
 
 def reading_lines(findings: Findings) -> list[str]:
     """The patient's reading and the risk score; what is missing is said."""
-    lines = [findings.reading.reason] if findings.reading is not None else ["Lesions were not classified."]
+    if findings.reading is not None:
+        lines = [findings.reading.reason]
+    elif any(lesion.type_probabilities for lesion in findings.lesions):
+        lines = ["No reading of the patient; the notes say why."]
+    else:
+        lines = ["Lesions were not classified."]
     risk = findings.hcc_risk
     if risk is None:
         return [*lines, "No HCC risk score."]
