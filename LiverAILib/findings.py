@@ -101,7 +101,7 @@ class SliceScores(_Record):
 class Reading(_Record):
     """What is said of the patient. Research use, no diagnosis."""
 
-    triage: Triage
+    triage: Triage | None = Field(description="None if it stays open; the reason says why")
     reason: str = Field(description="of the triage, in words")
     worst: str | None = Field(description="id of the lesion that decides; None without one")
     verdict: Verdict | None = Field(description="of that lesion")

@@ -207,7 +207,8 @@ def banner_text(findings, lesions):
     lines = []
     reading = findings.reading
     if reading is not None:
-        title = tr("High risk") if reading.triage.value == "high" else tr("Low risk")
+        titles = {"high": tr("High risk"), "low": tr("Low risk")}
+        title = titles[reading.triage.value] if reading.triage else tr("Not triaged")
         reason = reading.reason.partition(": ")[2] or reading.reason
         lines.append(f"<b>{title}.</b> {escape(reason[0].upper() + reason[1:])}")
     lines.append(tr("Liver {ml:.0f} ml, {count}.").format(ml=findings.liver_ml, count=count))

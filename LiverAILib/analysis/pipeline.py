@@ -17,7 +17,7 @@ from LiverAILib.analysis.axes import canonical_axes, to_canonical
 from LiverAILib.analysis.networks import Networks
 from LiverAILib.analysis.places import locate
 from LiverAILib.analysis.progress import Progress, silent
-from LiverAILib.findings import Findings, Lesion, PhaseFacts, Reading, Triage
+from LiverAILib.findings import Findings, Lesion, PhaseFacts, Reading
 from LiverAILib.study import ClinicalRecord, Phase, Study, Volume
 
 if TYPE_CHECKING:
@@ -32,10 +32,6 @@ PACKAGE_WEIGHTS = {
     "nodulenet": ("slices", 5.0),
     "hccnet": ("slices", 3.0),
 }
-_NOT_LOW = (
-    "No reading: without the lesion detector, lesions are looked for by segmentation alone, which misses too many to "
-    "call a patient low risk."
-)
 _ORDER = ("import", "model", "segment", "detect", "lesions", "classify", "slices", "write")
 
 #: The lesion probability is kept in steps of one over this: noise in its last digits would only fill the disk.
@@ -200,12 +196,15 @@ def _read(
         found, warnings = stages.classify(study, found, places, networks, progress)
         if networks.triage is not None:
             there = bool(measured.liver.any())
-            reading = stages.read(found, networks.triage, liver_found=there, unread=measured.unmeasured)
+            reading = stages.read(
+                found,
+                networks.triage,
+                liver_found=there,
+                unread=measured.unmeasured,
+                searched=networks.detector is not None,
+            )
         if found and study.clinical == ClinicalRecord():
             warnings.append("There is no clinical record; without it the lesion types are much less sure.")
-        if reading is not None and reading.triage is Triage.LOW and networks.detector is None:
-            reading = None
-            warnings.append(_NOT_LOW)
     if networks.nodules is not None or networks.hcc is not None:
         slices = stages.read_slices(study, segmentations, places, networks, progress)
         found = stages.with_shares(found, slices.shares)

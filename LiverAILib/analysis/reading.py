@@ -4,7 +4,8 @@ Source: Ying et al., Nat Commun 2024, "Clinical application in patient triage": 
 or with definitely benign ones only, high risk one with a definitely malignant or an indeterminate lesion. The worst
 lesion decides. The paper does not say where "definitely" begins: here two thresholds on a lesion's probability of
 malignancy (HCC, ICC and metastasis together) bound the indeterminate zone; they are chosen on validation data (see
-`calibrate`) and live in the classifier's model package. What could not be read is never low risk.
+`calibrate`) and live in the classifier's model package. What could not be read is never low risk, and where the search
+for lesions misses too many, nobody is: the triage then stays open.
 """
 
 from __future__ import annotations
@@ -94,11 +95,12 @@ class ClassifiedLesion:
 
 @dataclass(frozen=True)
 class PatientReading:
-    """triage, and the reason in words. worst: id of the lesion that decides, None without one. verdict: of it, or None.
-    malignancy: its probability, 0 without a lesion, None if unknown. malignant: the two-way call, None if unknown.
+    """triage, None if it stays open, and the reason in words. worst: id of the lesion that decides, None without one.
+    verdict: of it, or None. malignancy: its probability, 0 without a lesion, None if unknown. malignant: the two-way
+    call, None if unknown.
     """
 
-    triage: Triage
+    triage: Triage | None
     reason: str
     worst: str | None
     verdict: Verdict | None
@@ -115,9 +117,11 @@ def read_patient(
     *,
     liver_found: bool = True,
     unread: Sequence[str] = (),
+    searched: bool = True,
 ) -> PatientReading:
     """The reading of one patient. Of lesions that are equally bad the first counts, so give the largest first. unread:
-    in whole sentences, what was found and could not be measured.
+    in whole sentences, what was found and could not be measured. searched: whether lesions were searched for so well
+    that finding nothing malignant means low risk; if not, the triage is high or stays open.
 
     Among indeterminate lesions one that could not be classified is the worst, as nothing speaks for it.
     """
@@ -127,7 +131,8 @@ def read_patient(
     if unread and all(lesion.verdict(thresholds) is Verdict.BENIGN for lesion in lesions):
         return PatientReading(Triage.HIGH, f"High risk: {unread[0]}", None, None, None, None)
     if not lesions:
-        return PatientReading(Triage.LOW, "Low risk: no lesion was found.", None, None, 0.0, False)
+        triage, said = _not_high(searched)
+        return PatientReading(triage, f"{said}no lesion was found.", None, None, 0.0, False)
 
     def badness(lesion: ClassifiedLesion) -> tuple[int, float]:
         unknown = lesion.malignancy is None
@@ -135,9 +140,10 @@ def read_patient(
 
     worst = max(lesions, key=badness)
     verdict = worst.verdict(thresholds)
+    triage, said = _not_high(searched) if verdict is Verdict.BENIGN else (Triage.HIGH, "High risk: ")
     return PatientReading(
-        triage=Triage.LOW if verdict is Verdict.BENIGN else Triage.HIGH,
-        reason=_reason(worst, verdict, len(lesions), thresholds),
+        triage=triage,
+        reason=said + _reason(worst, verdict, len(lesions), thresholds),
         worst=worst.id,
         verdict=verdict,
         malignancy=worst.malignancy,
@@ -145,19 +151,29 @@ def read_patient(
     )
 
 
+def _not_high(searched: bool) -> tuple[Triage | None, str]:
+    """The triage where nothing that was found makes it high, and how its reason begins."""
+    if searched:
+        return Triage.LOW, "Low risk: "
+    return None, (
+        "Not triaged: lesions were looked for by segmentation alone, without the lesion detector, which misses too many "
+        "to call a patient low risk. Here "
+    )
+
+
 def _reason(worst: ClassifiedLesion, verdict: Verdict, count: int, thresholds: TriageThresholds) -> str:
     if worst.malignancy is None or worst.likeliest is None:
-        return f"High risk: {worst.name} could not be classified."
+        return f"{worst.name} could not be classified."
     probability, low, high = _apart(worst.malignancy, thresholds.benign_below, thresholds.malignant_from)
     kind = worst.likeliest.full_name
     likely = f"most likely {kind[0].lower() + kind[1:]}; probability of malignancy {probability}"
     if verdict is Verdict.MALIGNANT:
-        return f"High risk: {worst.name} is definitely malignant ({likely}, at least {high})."
+        return f"{worst.name} is definitely malignant ({likely}, at least {high})."
     if verdict is Verdict.INDETERMINATE:
-        return f"High risk: {worst.name} is indeterminate ({likely}, not below {low} and not at least {high})."
+        return f"{worst.name} is indeterminate ({likely}, not below {low} and not at least {high})."
     if count == 1:
-        return f"Low risk: the only lesion is definitely benign ({likely}, below {low})."
-    return f"Low risk: all {count} lesions are definitely benign (worst: {worst.name}, {likely}, below {low})."
+        return f"the only lesion is definitely benign ({likely}, below {low})."
+    return f"all {count} lesions are definitely benign (worst: {worst.name}, {likely}, below {low})."
 
 
 def _apart(*values: float) -> list[str]:

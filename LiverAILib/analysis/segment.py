@@ -158,6 +158,29 @@ def clean(probability: Tensor) -> Tensor:
     return torch.stack([filled, probability[1]]) * near
 
 
+def segment(
+    network: nn.Module,
+    volume: Volume,
+    in_plane_mm: float,
+    device: torch.device,
+    *,
+    min_slice_mm: float = MIN_SLICE_MM,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Segmentation:
+    """One volume on its own grid; the network works at `in_plane_mm`, on slices of `min_slice_mm` or more."""
+    image, grid = to_network(volume, in_plane_mm, min_slice_mm)
+    spacing = (grid.slice_mm(volume), in_plane_mm, in_plane_mm)
+    probability = clean(predict_twice(network, image, spacing, device, lambda done: progress(0.9 * done)))
+    # one map at a time: on a volume of 300 slices each takes 0.3 GB
+    liver: npt.NDArray[Any] = grid.back(probability[:1])[0] > LIVER_THRESHOLD
+    lesion = grid.back(probability[1:])[0]
+    for plane, inside in zip(lesion, liver, strict=True):
+        if plane.any():
+            plane[~inside] = 0
+    progress(1.0)
+    return Segmentation(liver, lesion)
+
+
 class LiverSegmenter:
     """LiverSegNet with its bundle's settings, as the pipeline's Segmenter."""
 
@@ -186,18 +209,8 @@ class LiverSegmenter:
 
     def __call__(self, volume: Volume, progress: Callable[[float], None] = lambda _: None) -> Segmentation:
         """Segment one volume on its own grid."""
-        image, grid = to_network(volume, self._in_plane_mm, self._min_slice_mm)
-        spacing = (grid.slice_mm(volume), self._in_plane_mm, self._in_plane_mm)
-        found = predict_twice(self._network, image, spacing, self.device, lambda done: progress(0.9 * done))
-        probability = clean(found)
-        # one map at a time: on a volume of 300 slices each takes 0.3 GB
-        liver: npt.NDArray[Any] = grid.back(probability[:1])[0] > LIVER_THRESHOLD
-        lesion = grid.back(probability[1:])[0]
-        for plane, inside in zip(lesion, liver, strict=True):
-            if plane.any():
-                plane[~inside] = 0
-        progress(1.0)
-        return Segmentation(liver, lesion)
+        sizes = (self._in_plane_mm, self.device)
+        return segment(self._network, volume, *sizes, min_slice_mm=self._min_slice_mm, progress=progress)
 
 
 def choose_device(device: str) -> torch.device:

@@ -67,11 +67,20 @@ def classify(
 
 
 def read(
-    lesions: Sequence[Lesion], thresholds: TriageThresholds, *, liver_found: bool, unread: Sequence[str]
+    lesions: Sequence[Lesion],
+    thresholds: TriageThresholds,
+    *,
+    liver_found: bool,
+    unread: Sequence[str],
+    searched: bool,
 ) -> Reading:
-    """The patient's reading from the classified lesions, largest first. unread: what was found and not measured."""
+    """The patient's reading from the classified lesions, largest first; the rest as `read_patient` takes it."""
     reading = read_patient(
-        [_classified(lesion) for lesion in lesions], thresholds, liver_found=liver_found, unread=unread
+        [_classified(lesion) for lesion in lesions],
+        thresholds,
+        liver_found=liver_found,
+        unread=unread,
+        searched=searched,
     )
     return Reading(**asdict(reading))
 

@@ -227,7 +227,7 @@ class Evaluation:
                 self.say,
                 self._options,
                 large=self.request.large,
-                most_seconds=60 if self.packages.found else 45,
+                most_seconds=60 if all(self.bundle(name) for name in PARTS.values()) else 45,
             )
         there = {name: bundle for name in set(PARTS.values()) if (bundle := self.bundle(name)) is not None}
         size = sum((bundle.folder / part).stat().st_size for bundle in there.values() for part in (METADATA, WEIGHTS))

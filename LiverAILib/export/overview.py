@@ -39,7 +39,7 @@ from LiverAILib.study import Phase, Study
 PANEL = 420
 _GAP, _FOOTER, _CAPTION = 6, 30, 24
 _SCALE_BAR_MM = 50
-_TRIAGE_COLOURS = {Triage.LOW: (140, 220, 140), Triage.HIGH: (255, 150, 110)}
+_TRIAGE_COLOURS = {Triage.LOW: (140, 220, 140), Triage.HIGH: (255, 150, 110), None: TEXT}
 
 Line = tuple[str, tuple[int, int, int], int]  # text, colour, size
 

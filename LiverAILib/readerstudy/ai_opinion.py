@@ -45,7 +45,7 @@ def opinion_of(findings: Findings, findings_sha256: str, affine: npt.NDArray[np.
         p_hcc=p_hcc,
         p_malignant=reading.malignancy if reading else None,
         type_probabilities=worst.type_probabilities if worst else None,
-        low_risk=reading.triage is Triage.LOW if reading else None,
+        low_risk=reading.triage is Triage.LOW if reading and reading.triage else None,
         marks=tuple(_mark(lesion, affine) for lesion in findings.lesions),
     )
 

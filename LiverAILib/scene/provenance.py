@@ -61,7 +61,7 @@ class Provenance:
             created_utc=findings.created_utc,
             reference_phase=str(findings.reference_phase),
             models=json.dumps(models, sort_keys=True),
-            triage="" if findings.reading is None else findings.reading.triage.value,
+            triage="" if findings.reading is None else findings.reading.triage or "",
             reading="" if findings.reading is None else findings.reading.reason,
             malignancy=""
             if findings.reading is None or findings.reading.malignancy is None

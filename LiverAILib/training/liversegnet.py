@@ -16,8 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from LiverAILib.analysis.grid import to_network
-from LiverAILib.analysis.segment import LIVER_THRESHOLD, bfloat16_is_fast, clean, predict_twice
+from LiverAILib.analysis.segment import bfloat16_is_fast, segment
 from LiverAILib.evaluation.overlap import dice
 from LiverAILib.networks.liversegnet import LiverSegNet
 from LiverAILib.training.cases import CaseFiles, TrainingCase
@@ -166,10 +165,6 @@ def validation_dice(
     network: LiverSegNet, files: CaseFiles, in_plane_mm: float, device: torch.device
 ) -> tuple[float, float]:
     """Dice of liver and of lesion voxels (from one half on) for one case on its own grid."""
-    volume = files.volume()
-    image, grid = to_network(volume, in_plane_mm)
-    spacing = (grid.slice_mm(volume), in_plane_mm, in_plane_mm)
-    maps = grid.back(clean(predict_twice(network, image, spacing, device)))
-    liver, lesion = maps[0] > LIVER_THRESHOLD, maps[1] > 0.5
+    found = segment(network, files.volume(), in_plane_mm, device)
     label = files.labels()
-    return dice(liver, label >= 1), dice(lesion & liver, label == 2)
+    return dice(found.liver, label >= 1), dice(found.lesion_probability > 0.5, label == 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,12 @@ from LiverAILib.errors import RunFolderError
 from LiverAILib.export.drawing import SALIENCY, wrapped
 from LiverAILib.export.lesion_cards import ROWS, cards_height
 from LiverAILib.export.overview import PANEL, draw_overview
+from LiverAILib.export.report import reading_lines
 from LiverAILib.export.run_folder import looks_like_run, read_run, write_run
 from LiverAILib.export.words import found_words, risk_words, type_words
 from LiverAILib.findings import HCCRisk
+from LiverAILib.readerstudy.ai_opinion import read_opinion
+from LiverAILib.readerstudy.dataset import Verdict as StudyVerdict
 from LiverAILib.study import Study
 
 
@@ -145,6 +149,19 @@ def test_the_reading_stands_above_the_pictures_in_the_colour_of_its_triage(analy
     assert coloured(draw_overview(analysis, study), high) > 50
     assert coloured(draw_overview(analysis, study), low) == 0
     assert coloured(draw_overview(benign, study_of(portal_venous=[])), low) > 50
+
+
+def test_an_open_triage_is_said_in_words_and_reads_back(tmp_path: Path) -> None:
+    study = study_of(portal_venous=[])
+    analysis = analyze(study, SeesLiver(), networks=replace(stand_ins(), detector=None))
+    write_run(analysis, study, tmp_path / "open")
+    run = read_run(tmp_path / "open")
+    assert run.findings.reading is not None
+    assert run.findings.reading.triage is None
+    assert summary(run).splitlines()[1].startswith("Not triaged: ")
+    assert reading_lines(run.findings)[0].endswith("Here no lesion was found.")
+    opinion = read_opinion(tmp_path / "open")
+    assert (opinion.low_risk, opinion.verdict, opinion.p_malignant) == (None, StudyVerdict.NO_LESION, 0.0)
 
 
 def test_each_lesion_has_a_card_and_sixty_have_room_for_the_largest() -> None:

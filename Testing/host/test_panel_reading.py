@@ -48,6 +48,14 @@ def test_the_banner_says_the_reading_and_what_is_missing(panel: Any, rich: Any) 
     assert "Not available" not in text
 
 
+def test_an_open_triage_is_titled_so(rich: Any) -> None:
+    from LiverAIPanel.findings_box import banner_text
+
+    reading = rich.findings.reading.model_copy(update={"triage": None, "reason": "Not triaged: why. Here all is well."})
+    text = banner_text(rich.findings.model_copy(update={"reading": reading}), [])
+    assert "<b>Not triaged.</b> Why. Here all is well." in text
+
+
 def test_findings_without_types_reading_or_scores_are_shown_and_the_lack_is_said(panel: Any, tmp_path: Path) -> None:
     run = make_run(tmp_path / "plain")
     volumes = add_volumes(slicer.mrmlScene, run)
