@@ -156,8 +156,8 @@ def _not_high(searched: bool) -> tuple[Triage | None, str]:
     if searched:
         return Triage.LOW, "Low risk: "
     return None, (
-        "Not triaged: lesions were looked for by segmentation alone, without the lesion detector, which misses too many "
-        "to call a patient low risk. Here "
+        "Not triaged: lesions were looked for by segmentation alone, without the lesion detector, which misses too "
+        "many to call a patient low risk. Here "
     )
 
 
