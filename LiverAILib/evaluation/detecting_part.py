@@ -24,10 +24,10 @@ from LiverAILib.evaluation.groups import auc_by_group, share
 from LiverAILib.evaluation.part import Part, Picture, Say
 from LiverAILib.evaluation.plots import draw_froc
 from LiverAILib.evaluation.pool import PooledExam
-from LiverAILib.evaluation.real import RealScan
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.readerstudy.statistics.lesion_level import false_marks_per_case
 from LiverAILib.study import Phase
+from LiverAILib.training.real_scans import RealScan
 
 
 def detector_part(

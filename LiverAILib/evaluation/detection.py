@@ -23,7 +23,6 @@ from LiverAILib.analysis.segment import Segmentation
 from LiverAILib.analysis.stages import detect_phases
 from LiverAILib.evaluation.figures import Figure, figure_of
 from LiverAILib.evaluation.groups import share
-from LiverAILib.evaluation.real import RealScan, boxes_of
 from LiverAILib.readerstudy.statistics.lesion_level import (
     FreeResponseCurve,
     false_marks_per_case,
@@ -32,6 +31,7 @@ from LiverAILib.readerstudy.statistics.lesion_level import (
 )
 from LiverAILib.readerstudy.statistics.marks import NOT_MARKED, CaseMarks, hits_by_overlap
 from LiverAILib.study import Phase, Study
+from LiverAILib.training.real_scans import RealScan, boxes_of
 from LiverAILib.training.typed_exam import TypedExam
 
 SMALL_MM = 10.0

@@ -18,7 +18,6 @@ from LiverAILib.evaluation.groups import THICKNESS, auc_by_group, by_group, cali
 from LiverAILib.evaluation.part import Picture
 from LiverAILib.evaluation.plots import Curve, draw_map, draw_reliability, draw_roc, draw_types_roc
 from LiverAILib.evaluation.pool import PooledExam
-from LiverAILib.evaluation.real import RealScan, boxes_of
 from LiverAILib.evaluation.tsne import tsne
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.networks.lesion_classifier import (
@@ -34,6 +33,7 @@ from LiverAILib.readerstudy.statistics.estimate import Array, Estimate
 from LiverAILib.readerstudy.statistics.multiclass import confusion_matrix
 from LiverAILib.study import ClinicalRecord, Phase
 from LiverAILib.training.lesion_samples import LesionSamples, exam_lesions
+from LiverAILib.training.real_scans import RealScan, boxes_of
 
 MOST_LESIONS = 8  # of one exam, so that one with 25 metastases does not outweigh others
 MALIGNANT = np.array([kind.malignant for kind in CLASSES])

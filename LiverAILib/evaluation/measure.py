@@ -23,13 +23,14 @@ from LiverAILib.evaluation.figures import Figure
 from LiverAILib.evaluation.lesion_types import stated_crops
 from LiverAILib.evaluation.part import PARTS, Part, PartName, Picture, Say, draw_pictures
 from LiverAILib.evaluation.pool import Pool, PoolPlan, make_pool
-from LiverAILib.evaluation.real import RealScan, held_out, read_scan
+from LiverAILib.evaluation.real import held_out
 from LiverAILib.evaluation.segmentation import CaseResult
 from LiverAILib.evaluation.slice_reading import hccnet_part, nodulenet_part
 from LiverAILib.evaluation.typing_part import classifier_part
 from LiverAILib.evaluation.whole import whole_part
 from LiverAILib.networks.lesion_classifier import LesionClassifier
 from LiverAILib.training.cases import CaseFiles
+from LiverAILib.training.real_scans import RealScan, read_scan
 
 #: The packages beside its own that a part uses where they are there.
 ALSO_USED: dict[PartName, tuple[str, ...]] = {

@@ -21,10 +21,10 @@ from LiverAILib.evaluation.figures import Figure, figure_of
 from LiverAILib.evaluation.groups import THICKNESS, auc_by_group, share
 from LiverAILib.evaluation.part import Part, Picture, Say
 from LiverAILib.evaluation.plots import Curve, draw_roc
-from LiverAILib.evaluation.real import RealScan
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.readerstudy.statistics.estimate import Array
 from LiverAILib.saliency import peak_inside
+from LiverAILib.training.real_scans import RealScan
 from LiverAILib.training.slice_samples import SHOWN_MM2
 from LiverAILib.training.typed_exam import TypedExam
 

@@ -28,9 +28,9 @@ from LiverAILib.evaluation.lesion_types import (
 )
 from LiverAILib.evaluation.part import Part, Picture, Say
 from LiverAILib.evaluation.pool import PooledExam
-from LiverAILib.evaluation.real import RealScan
 from LiverAILib.evaluation.triage import triage_exams, triage_figures, triage_rows
 from LiverAILib.networks.lesion_classifier import CLASSES, LesionClassifier
+from LiverAILib.training.real_scans import RealScan
 
 
 def classifier_part(

@@ -3,8 +3,9 @@
 LiAIDS (Ying et al., Nat Commun 2024), Methods, "Implementation details": Adam, learning rate 0.001 times 0.1 every 60
 epochs, weight decay 0.01 (decoupled here), 200 epochs, batch 16. The paper names no augmentation for the classifier and
 has no phase or item missing; flips, turns, zoom, gain, shift, noise and the drop-outs are ours. Types are drawn equally
-often, since rare ones would otherwise hardly be seen. Crops are held as the network looks at them. After the training
-the temperature is fitted on the validation lesions.
+often, since rare ones would otherwise hardly be seen. Of real tumours only malignancy is known: they are judged by the
+sum of the malignant types' probabilities, and `tumour_share` of a batch are such. Crops are held as the network looks
+at them. After the training the temperature is fitted on the validation lesions.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from LiverAILib.analysis.calibrate import Calibration, fit_temperature
 from LiverAILib.analysis.segment import bfloat16_is_fast
 from LiverAILib.networks.lesion_classifier import CLASSES, LesionClassifier, drop_clinical, drop_phases, shrunk
-from LiverAILib.training.lesion_samples import LesionSamples
+from LiverAILib.training.lesion_samples import TUMOUR, LesionSamples
 from LiverAILib.training.loop import Loop
 
 
@@ -47,7 +48,7 @@ class ClassifierRecipe:
     gain: float = 0.1
     shift: float = 0.1  # in units of the windowed image: 10 HU
     noise: float = 0.1
-    label_smoothing: float = 0.0
+    tumour_share: float = 0.06
     cosine: bool = False
     seed: int = 7
 
@@ -82,8 +83,7 @@ class ClassifierTraining:
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
-        counts = torch.bincount(train.labels, minlength=len(CLASSES)).float()
-        self.chances = 1 / counts[train.labels]
+        self.chances = drawing_chances(train.labels, recipe.tumour_share)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -106,11 +106,11 @@ class ClassifierTraining:
         return images, present, clinical, train.labels[chosen]
 
     def loss(self, batch: tuple[Tensor, ...]) -> Tensor:
-        """Cross entropy, labels smoothed."""
+        """Cross entropy."""
         *inputs, labels = (part.to(self.device) for part in batch)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16_is_fast(self.device)):
             logits = self.network(*inputs)
-        return F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
+        return type_loss(logits.float(), labels)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Accuracy and mean log loss over the validation lesions with all they have."""
@@ -156,6 +156,24 @@ class ClassifierTraining:
             self.validation_logits(self.network.eval()).numpy(), self.validation.labels.numpy()
         )
         return weights | {"temperature": torch.tensor(calibration.temperature)}, calibration, loop
+
+
+def drawing_chances(labels: Tensor, tumour_share: float) -> Tensor:
+    """(n,) how likely each lesion is drawn: all types alike, and tumours of unknown type by their share."""
+    tumour = labels == TUMOUR
+    counts = torch.bincount(labels, minlength=TUMOUR + 1).float()
+    chances = 1 / counts[labels]
+    if tumour.any() and not tumour.all():
+        chances[tumour] *= tumour_share / (1 - tumour_share) * float(chances[~tumour].sum())
+    return chances
+
+
+def type_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross entropy of (n, 7) logits; of a tumour of unknown type that of the malignant types together."""
+    possible = F.one_hot(labels, TUMOUR + 1)[:, :TUMOUR].bool()
+    possible[labels == TUMOUR] = torch.tensor([kind.malignant for kind in CLASSES], device=labels.device)
+    named = logits.masked_fill(~possible, -torch.inf).logsumexp(dim=1)
+    return (logits.logsumexp(dim=1) - named).mean()
 
 
 def _looked_at(samples: LesionSamples, network: LesionClassifier) -> LesionSamples:

@@ -1,9 +1,11 @@
-"""Lesions ready for the lesion classifier, cut from exams with known types."""
+"""Lesions ready for the lesion classifier, cut from exams with known types, and from real scans whose organ map says
+which lesions are tumours.
+"""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +23,19 @@ from LiverAILib.networks.lesion_classifier import (
     stack_phases,
 )
 from LiverAILib.phantom import EVALUATION_SEEDS
+from LiverAILib.study import ClinicalRecord, Phase
+from LiverAILib.training.cases import CaseFiles
 from LiverAILib.training.exams_truth import ExamTruth
+from LiverAILib.training.real_scans import boxes_of, read_scan
 from LiverAILib.training.typed_exam import ExamFacts, TypedExam
 
 #: Numbers of real patients start here; below are phantoms' seeds, each a patient of its own.
 REAL_PATIENTS = 10_000_000
+#: The label of a real tumour, after those of `CLASSES`: it is malignant, and nobody knows which of the malignant types.
+TUMOUR = len(CLASSES)
+
+
+Crops = Mapping[Phase, Tensor]
 
 
 def patient_number(truth: ExamFacts) -> int:
@@ -49,8 +59,8 @@ def check_trainable(truth: ExamFacts) -> None:
 @dataclass(frozen=True)
 class LesionSamples:
     """Lesions ready for the network. images: uint8 (n, 3, 1, z, y, x), 0..255 for -1..1; present: bool (n, 3);
-    clinical: (n, 12); labels: (n,) in the order of `CLASSES`; patients: (n,) numbers (`patient_number`); exams: (n,)
-    seeds.
+    clinical: (n, 12); labels: (n,) in the order of `CLASSES`, or `TUMOUR`; patients: (n,) numbers (`patient_number`);
+    exams: (n,) seeds.
     """
 
     images: Tensor
@@ -106,10 +116,7 @@ def exam_lesions(
     typed = [lesion for lesion in truth.lesions if lesion.type is not None]
     if most is not None and len(typed) > most:
         typed = [typed[i] for i in sorted(rng.choice(len(typed), most, replace=False))]
-    depth, height, width = (options or CropOptions()).shape
-    phases = len(CLASSIFIER_PHASES)
-    images = [torch.zeros((0, phases, 1, depth, height, width), dtype=torch.uint8)]
-    present = [torch.zeros((0, phases), dtype=torch.bool)]
+    cropped: list[Crops] = []
     labels = []
     for lesion in typed:
         crops = {}
@@ -120,18 +127,51 @@ def exam_lesions(
                 volume = exam.study.volumes[phase]
                 crops[phase] = lesion_crop(volume, _misjudged(box, volume.array.shape, error), options)
         if crops:
-            stacked, there = stack_phases(crops)
-            images.append(((stacked + 1) * 127.5).round().to(torch.uint8)[None])
-            present.append(there[None])
+            cropped.append(crops)
             labels.append(CLASSES.index(lesion.type))
-    count = len(labels)
+    return _samples(cropped, labels, truth.clinical, patient_number(truth), truth.seed, options)
+
+
+def real_tumours(files: CaseFiles, options: CropOptions | None = None, *, box_error: float = 0.0) -> LesionSamples:
+    """The lesions of a real scan that its organ map calls tumours, from their one phase and without a record; none if
+    there is no organ map. box_error: see `exam_lesions`.
+    """
+    scan = read_scan(files)
+    number = real_patient_number(files.name)
+    rng = np.random.default_rng([number, 90])
+    tumours = [lesion.id for lesion in scan.lesions if lesion.known == "tumour"]
+    cropped: list[Crops] = []
+    for box in boxes_of(scan.ids, tumours):
+        sides = tuple(slice(int(low), int(high)) for low, high in zip(box[:3], box[3:], strict=True))
+        misjudged = _misjudged(sides, scan.volume.array.shape, rng.normal(0, box_error, (2, 3)))
+        cropped.append({Phase.PORTAL_VENOUS: lesion_crop(scan.volume, misjudged, options)})
+    labels = [TUMOUR] * len(cropped)
+    return _samples(cropped, labels, ClinicalRecord(), real_patient_number(files.patient), number, options)
+
+
+def _samples(
+    cropped: Sequence[Crops],
+    labels: Sequence[int],
+    record: ClinicalRecord,
+    patient: int,
+    exam: int,
+    options: CropOptions | None,
+) -> LesionSamples:
+    """Lesions of one exam."""
+    phases, count = len(CLASSIFIER_PHASES), len(labels)
+    images = [torch.zeros((0, phases, 1, *(options or CropOptions()).shape), dtype=torch.uint8)]
+    present = [torch.zeros((0, phases), dtype=torch.bool)]
+    for crops in cropped:
+        stacked, there = stack_phases(crops)
+        images.append(((stacked + 1) * 127.5).round().to(torch.uint8)[None])
+        present.append(there[None])
     return LesionSamples(
         torch.cat(images),
         torch.cat(present),
-        encode_clinical(truth.clinical).repeat(count, 1),
+        encode_clinical(record).repeat(count, 1),
         torch.tensor(labels, dtype=torch.long),
-        torch.full((count,), patient_number(truth)),
-        torch.full((count,), truth.seed),
+        torch.full((count,), patient),
+        torch.full((count,), exam),
     )
 
 

@@ -4,7 +4,8 @@
     slices_KIND_SEED.npz     slices for NoduleNet and HCCNet
     volume_KIND_SEED_PHASE.npz   volumes for LiverSegNet and the lesion detector
 
-KIND is `exam` (on real anatomy), `phantom`, or `real` (a scan as it is, slices only; its name for the seed). Making a
+KIND is `exam` (on real anatomy), `phantom`, or `real` (a scan as it is: its slices, and for training the
+lesions that its organ map calls tumours; its name for the seed). Making a
 pool goes on where it was stopped; what is there already is not made again.
 """
 
@@ -22,7 +23,7 @@ from LiverAILib.phantom import EVALUATION_SEEDS, PhantomOptions, generate
 from LiverAILib.study import Phase
 from LiverAILib.training.cases import CaseFiles, TrainingCase
 from LiverAILib.training.exams import ExamOptions, ExamSource
-from LiverAILib.training.lesion_samples import LesionSamples, exam_lesions
+from LiverAILib.training.lesion_samples import LesionSamples, exam_lesions, real_tumours
 from LiverAILib.training.slice_samples import LabelledSlices, exam_slices, real_slices
 from LiverAILib.training.typed_exam import TypedExam
 from LiverAILib.training.volumes import load_volumes, save_volume
@@ -89,14 +90,20 @@ def _there(folder: Path, part: Kind, kind: str, seed: int) -> bool:
     return (folder / f"{part}_{kind}_{seed}.npz").is_file()
 
 
-def fill_with_real(folder: Path, cases: Sequence[CaseFiles], say: Callable[[str], None] = print) -> None:
-    """The slices of real scans."""
+def fill_with_real(
+    folder: Path, cases: Sequence[CaseFiles], kinds: Sequence[Kind], say: Callable[[str], None] = print
+) -> None:
+    """The slices and the tumours of real scans."""
     folder.mkdir(parents=True, exist_ok=True)
     for files in cases:
-        path = folder / f"slices_real_{files.name}.npz"
-        if not path.is_file():
-            real_slices(files).save(path)
-            say(f"slices of {files.name}")
+        paths = {kind: folder / f"{kind}_real_{files.name}.npz" for kind in ("slices", "lesions") if kind in kinds}
+        missing = [kind for kind, path in paths.items() if not path.is_file()]
+        if "slices" in missing:
+            real_slices(files).save(paths["slices"])
+        if "lesions" in missing:
+            real_tumours(files, box_error=BOX_ERROR).save(paths["lesions"])
+        if missing:
+            say(f"{' and '.join(missing)} of {files.name}")
 
 
 def make_pools(
@@ -119,9 +126,9 @@ def make_pools(
     if first_seed + max(exams, phantoms) > VALIDATION_SEEDS:
         raise StudyError(f"Seeds from {VALIDATION_SEEDS} up are for validation. Choose fewer exams or a smaller seed.")
     seeds = range(first_seed, first_seed + exams)
-    if "slices" in options.kinds:
-        fill_with_real(folder / "train", train, say)
-        fill_with_real(folder / "validation", validation, say)
+    fill_with_real(folder / "train", train, options.kinds, say)
+    # a type is validated against a known one
+    fill_with_real(folder / "validation", validation, [kind for kind in options.kinds if kind != "lesions"], say)
     if validation and validation_exams:
         held = range(VALIDATION_SEEDS, VALIDATION_SEEDS + validation_exams)
         fill_with_exams(folder / "validation", ExamSource(validation, "validation").exam, "exam", held, options, say)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from LiverAILib.bundles import Bundle
 from LiverAILib.study import Phase
 from LiverAILib.training.cases import CaseFiles, Split, TrainingCase, training_case
-from LiverAILib.training.lesion_samples import LesionSamples
+from LiverAILib.training.lesion_samples import TUMOUR, LesionSamples
 from LiverAILib.training.packages import Described, Provenance, result, write_package
 from LiverAILib.training.pools import (
     Kind,
@@ -149,7 +149,10 @@ def train_classifier(asked: Asked) -> Bundle | None:
         recipe = replace(recipe, epochs=epochs, decay_epochs=epochs * recipe.decay_epochs / recipe.epochs)
     training = ClassifierTraining(train, held, recipe)
     _begin(training.network, asked.start)
-    asked.say(f"{len(training.train)} lesions; {len(training.validation)} for validation")
+    tumours = int((training.train.labels == TUMOUR).sum())
+    asked.say(
+        f"{len(training.train)} lesions, {tumours} of them real tumours; {len(training.validation)} for validation"
+    )
     weights, calibration, loop = training.run(asked.work, minutes=asked.minutes, say=asked.say)
     package = asked.provenance("lesions")
     if package is None:

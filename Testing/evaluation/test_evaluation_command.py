@@ -25,7 +25,7 @@ from LiverAILib.evaluation.detection import open_detector
 from LiverAILib.evaluation.figures import Figure, table
 from LiverAILib.evaluation.part import Part
 from LiverAILib.evaluation.pool import FIRST_SEEDS, Pool, PoolPlan, benign_types, load_exam, make_pool, save_exam
-from LiverAILib.evaluation.real import held_out, read_scan
+from LiverAILib.evaluation.real import held_out
 from LiverAILib.evaluation.report import figures_page
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.phantom import EVALUATION_SEEDS, PhantomOptions, generate
@@ -33,6 +33,7 @@ from LiverAILib.resources import resource
 from LiverAILib.study import Phase, array_to_sitk
 from LiverAILib.training.cases import Organ
 from LiverAILib.training.exams_truth import ExamTruth
+from LiverAILib.training.real_scans import read_scan
 
 PV = Phase.PORTAL_VENOUS
 SIZE = {

@@ -8,7 +8,6 @@ from stage_exams import SeesDark
 from toy_pool import PV, toy_exam, toy_scan
 
 from LiverAILib.analysis.networks import SliceFormat
-from LiverAILib.evaluation.real import RealScan
 from LiverAILib.evaluation.slice_reading import (
     hccnet_part,
     longest_mm,
@@ -18,6 +17,7 @@ from LiverAILib.evaluation.slice_reading import (
 )
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.study import Phase
+from LiverAILib.training.real_scans import RealScan
 
 TAKEN = SliceFormat(1.5, 96)
 BALL = ((19.0, 28.0, 36.0), 12.0, 40)

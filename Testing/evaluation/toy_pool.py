@@ -8,10 +8,10 @@ import numpy as np
 from stage_exams import SPACING, Ball, exam_volume
 
 from LiverAILib.evaluation.pool import PooledExam
-from LiverAILib.evaluation.real import RealLesion, RealScan
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.study import ClinicalRecord, Phase, Study
 from LiverAILib.training.exams_truth import ExamLesion, ExamTruth
+from LiverAILib.training.real_scans import RealLesion, RealScan
 
 PV = Phase.PORTAL_VENOUS
 

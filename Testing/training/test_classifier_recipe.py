@@ -5,17 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
+import torch.nn.functional as F
 
 from LiverAILib.analysis.crops import CropOptions
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.networks.densenet3d import DenseNet3dPreset
-from LiverAILib.networks.lesion_classifier import CLASSES, ClassifierPreset, LesionClassifier
+from LiverAILib.networks.lesion_classifier import (
+    CLASSES,
+    CLASSIFIER_PHASES,
+    ClassifierPreset,
+    LesionClassifier,
+    encode_clinical,
+)
 from LiverAILib.phantom import EVALUATION_SEEDS, Phantom, PhantomOptions, generate
-from LiverAILib.study import Phase
-from LiverAILib.training.classifier import ClassifierRecipe, ClassifierTraining, vary
-from LiverAILib.training.lesion_samples import LesionSamples, exam_lesions
+from LiverAILib.study import ClinicalRecord, Phase
+from LiverAILib.training.cases import Organ, find_cases
+from LiverAILib.training.classifier import ClassifierRecipe, ClassifierTraining, type_loss, vary
+from LiverAILib.training.lesion_samples import TUMOUR, LesionSamples, exam_lesions, real_patient_number, real_tumours
 
 TINY = ClassifierPreset(
     DenseNet3dPreset(stem=4, growth=3, layers=(1, 1, 1, 1), bottleneck=2, out=6), features=20, hidden=16, dropout=0.0
@@ -113,6 +123,51 @@ def test_rare_types_are_drawn_as_often_as_frequent_ones() -> None:
     task = ClassifierTraining(samples, toy(2, 100, 2), FEW, LesionClassifier(TINY))
     drawn = torch.multinomial(task.chances, 4000, replacement=True, generator=torch.Generator().manual_seed(0))
     assert (drawn < 2).float().mean().item() == pytest.approx(0.5, abs=0.03)
+
+
+def test_real_tumours_are_a_fixed_part_of_a_batch() -> None:
+    samples = toy(24, 0, 1)
+    samples.labels[:3] = TUMOUR
+    task = ClassifierTraining(samples, toy(2, 100, 2), FEW, LesionClassifier(TINY))
+    assert float(task.chances[:3].sum() / task.chances.sum()) == pytest.approx(FEW.tumour_share)
+    assert len(task.chances[3:].unique()) <= 2
+
+
+def test_a_tumour_of_unknown_type_is_judged_by_its_malignancy_alone() -> None:
+    logits = torch.randn((2, 7), generator=torch.Generator().manual_seed(1))
+    sure = torch.tensor([2, 5])
+    assert type_loss(logits, sure).item() == pytest.approx(F.cross_entropy(logits, sure).item(), abs=1e-6)
+    malignant = torch.tensor([kind.malignant for kind in CLASSES])
+    chance = logits[0].softmax(0)[malignant].sum()
+    assert type_loss(logits[:1], torch.tensor([TUMOUR])).item() == pytest.approx(-float(chance.log()), abs=1e-6)
+    both = logits.clone().requires_grad_()
+    type_loss(both, torch.tensor([TUMOUR, 5])).backward()
+    assert both.grad is not None
+    assert both.grad.isfinite().all()
+    assert (both.grad[0][malignant] < 0).all()
+    assert (both.grad[0][~malignant] > 0).all()
+
+
+def test_the_tumours_of_a_real_scan_are_those_that_its_organ_map_names(tmp_path: Path) -> None:
+    shape = (10, 40, 40)
+    label, organs = np.ones(shape, np.uint8), np.full(shape, Organ.BODY, np.uint8)
+    label[:2] = 0
+    hu = np.full(shape, 100, np.int16)
+    for corner, code in ((4, Organ.TUMOUR), (24, Organ.CYST)):
+        place = (slice(3, 7), slice(corner, corner + 8), slice(10, 18))
+        label[place], organs[place], hu[place] = 2, code, 40 if code is Organ.TUMOUR else 5
+    for name, values in {"ct": hu, "label": label, "organs": organs}.items():
+        sitk.WriteImage(sitk.GetImageFromArray(values), str(tmp_path / f"a_{name}.nii.gz"))
+    (files,) = find_cases(tmp_path)
+    samples = real_tumours(files, SMALL)
+    assert samples.labels.tolist() == [TUMOUR]
+    assert samples.present.tolist() == [[phase is Phase.PORTAL_VENOUS for phase in CLASSIFIER_PHASES]]
+    assert torch.equal(samples.clinical[0], encode_clinical(ClinicalRecord()))
+    assert samples.patients.unique().tolist() == [real_patient_number("a")]
+    (tmp_path / "a_organs.nii.gz").unlink()
+    (files,) = find_cases(tmp_path)
+    assert len(real_tumours(files, SMALL)) == 0
+    assert LesionSamples.joined([samples, real_tumours(files, SMALL)]).labels.tolist() == [TUMOUR]
 
 
 def test_the_phases_of_a_lesion_are_flipped_together() -> None:
