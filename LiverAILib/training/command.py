@@ -25,7 +25,7 @@ RECIPE_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "learning_rate": (),
     "seed": (),
     "start_share": ("liversegnet",),
-    "side": ("nodulenet", "hccnet"),
+    "shrink": ("nodulenet", "hccnet"),
     "cosine": ("classifier",),
 }
 
@@ -82,7 +82,9 @@ def add_parser(subparsers: Any, name: str = "train", **options: Any) -> argparse
     budget.add_argument("--minutes", type=float, help="end after this time, if sooner than the steps")
     budget.add_argument("--batch", type=int)
     budget.add_argument("--learning-rate", type=float)
-    budget.add_argument("--side", type=int, help="NoduleNet, HCCNet: learn from slices made this small, in pixels")
+    budget.add_argument(
+        "--shrink", type=int, choices=(1, 2, 4), help="NoduleNet, HCCNet: average slices over N x N pixels (default: 1)"
+    )
     budget.add_argument(
         "--cosine", action="store_true", default=None, help="classifier: the rate falls along a cosine, for short runs"
     )

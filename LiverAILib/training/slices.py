@@ -7,8 +7,8 @@ of grey, and resize, rotation and perspective are one resampling. With another b
 proportion (Goyal et al., 2017).
 
 Ours: half of a batch shows a finding, and of real slices there are at least `real_share` where there are any; images
-may be made smaller before they are learnt from (`side`), which is cheaper; and the network is told where in a slice the
-finding is (`place_share`, see `places`).
+may be averaged over `shrink` x `shrink` pixels, which is cheaper and takes noise away; and the network is told where in
+a slice the finding is (`place_share`, see `places`).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class SliceRecipe:
     gain: float = 0.2
     shift: float = 0.15
     real_share: float = 0.3
-    side: int | None = None
+    shrink: int = 1
     place_share: float = 1.0
     seed: int = 7
 
@@ -109,11 +109,14 @@ class SliceTraining:
         """One varied batch, pairs mixed: images, targets (n, 2), places."""
         recipe = self.recipe
         chosen = torch.multinomial(self.chances, recipe.batch, replacement=True, generator=generator)
-        images, places = vary(
-            self.train.images[chosen].float() / 127.5 - 1, self.train.places[chosen].float() / 255, recipe, generator
-        )
+        places = self.train.places[chosen].float() / 255
+        images, places = vary(self._shown(self.train.images[chosen]), places, recipe, generator)
         target = F.one_hot(self.train.labels[chosen], 2).float()
         return mix(recipe.mixup, generator, images, target, places)
+
+    def _shown(self, images: Tensor) -> Tensor:
+        """Kept images (n, 1, y, x) as the network takes them."""
+        return F.avg_pool2d(images.float() / 127.5 - 1, self.recipe.shrink)
 
     def loss(self, batch: tuple[Tensor, ...]) -> Tensor:
         """Cross entropy, labels smoothed; plus that of the places."""
@@ -144,7 +147,7 @@ class SliceTraining:
             torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16_is_fast(self.device)),
         ):
             for part in samples.images.split(64):
-                logits = network((part.float() / 127.5 - 1).to(self.device)).float().cpu()
+                logits = network(self._shown(part).to(self.device)).float().cpu()
                 found.append(logits[:, 1] - logits[:, 0])
         return torch.cat(found)
 
@@ -185,8 +188,7 @@ def balanced_chances(samples: SliceSamples, real_share: float) -> Tensor:
 def vary(images: Tensor, places: Tensor, recipe: SliceRecipe, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Random resize and crop, rotation, perspective, flip, gain and shift of (n, 1, y, x) in [-1, 1]; air outside.
 
-    places: (n, 1, any y, any x) in [0, 1] of the same extent, moved alike. Both results have the images' size, or
-    `recipe.side` pixels a side.
+    places: (n, 1, any y, any x) in [0, 1] of the same extent, moved alike. Both results have the images' size.
     """
     count = len(images)
 
@@ -200,7 +202,7 @@ def vary(images: Tensor, places: Tensor, recipe: SliceRecipe, generator: torch.G
     angle = draw(-1, 1) * math.radians(recipe.rotation_degrees)
     turned = torch.where(torch.rand(count, generator=generator) < recipe.flip, -1.0, 1.0)
     tilt_y, tilt_x = draw(-1, 1) * recipe.perspective, draw(-1, 1) * recipe.perspective
-    rows, columns = images.shape[2:] if recipe.side is None else (recipe.side, recipe.side)
+    rows, columns = images.shape[2:]
     y = ((torch.arange(rows) + 0.5) * 2 / rows - 1).view(1, -1, 1)
     x = ((torch.arange(columns) + 0.5) * 2 / columns - 1).view(1, 1, -1) * turned.view(-1, 1, 1)
 

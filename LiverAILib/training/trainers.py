@@ -121,15 +121,16 @@ def train_slices(asked: Asked, target: Target) -> Bundle | None:
     else:
         extra, rows = hccnet_results(training, held)
         words = "Which axial CT slices of the liver show a hepatocellular carcinoma", ["no HCC", "HCC"]
+    size = SIZE // recipe.shrink
     described = Described(
         network=training.title,
         task=words[0],
         paper=HCCNET_PAPER,
         labels=words[1],
-        in_plane_mm=PIXEL_MM,
-        shape=(1, SIZE, SIZE),
+        in_plane_mm=PIXEL_MM * recipe.shrink,
+        shape=(1, size, size),
         output="logits",
-        extra={"size": SIZE, "liver_margin_mm": MARGIN_MM, **extra},
+        extra={"size": size, "liver_margin_mm": MARGIN_MM, **extra},
         results=rows,
     )
     return write_package(package[0], weights, described, recipe, loop, package[1])

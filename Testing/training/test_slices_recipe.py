@@ -144,8 +144,16 @@ def test_each_augmentation_does_what_it_is_called() -> None:
     assert torch.isfinite(everything).all()
 
 
-def test_slices_may_be_learnt_from_at_a_smaller_size() -> None:
-    assert varied(torch.zeros(2, 1, 64, 64), replace(STILL, side=48)).shape == (2, 1, 48, 48)
+def test_slices_may_be_learnt_from_and_scored_with_their_pixels_averaged() -> None:
+    samples = toy(8, 0, 1)
+    large = replace(samples, images=samples.images.repeat_interleave(2, 2).repeat_interleave(2, 3))
+    recipe = replace(STILL, batch=4, mixup=0)
+    task = SliceTraining(samples, toy(8, 100, 2), recipe, ResNet34(TINY))
+    shrinking = SliceTraining(large, toy(8, 100, 2), replace(recipe, shrink=2), ResNet34(TINY))
+    for one, other in zip(task.draw(generator()), shrinking.draw(generator()), strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+    network = task.network.eval()
+    assert torch.allclose(task.scores(network, samples), shrinking.scores(network, large), atol=1e-5)
 
 
 def test_the_place_of_the_finding_moves_with_the_image() -> None:

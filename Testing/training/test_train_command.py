@@ -50,7 +50,7 @@ def train(network: str, data: Path, pool: Path, work: Path, *options: str) -> in
 
 
 def test_nodulenet_and_hccnet_are_trained_and_packed_from_one_pool(data: Path, pool: Path, tmp_path: Path) -> None:
-    small = ("--exams", "4", "--validation-exams", "2", "--batch", "4", "--side", "64", "-o", str(tmp_path), *TEXTS)
+    small = ("--exams", "4", "--validation-exams", "2", "--batch", "4", "--shrink", "4", "-o", str(tmp_path), *TEXTS)
     assert train("nodulenet", data, pool, tmp_path / "n", "--steps", "3", *small) == 0
     before = {path: path.stat().st_mtime_ns for path in pool.rglob("*.npz")}
     assert len(before) >= 6
@@ -66,7 +66,8 @@ def test_nodulenet_and_hccnet_are_trained_and_packed_from_one_pool(data: Path, p
     assert sorted(name for names in sides.values() for name in names) == ["a", "b", "c", "d"]
     assert metadata["training"]["exams"]["train"]["exam"] == 4
     assert metadata["input"]["phases"] == ["non_contrast", "arterial", "portal_venous"]
-    assert metadata["size"] == 256
+    assert metadata["size"] == 64
+    assert metadata["input"]["in_plane_mm"] == 5.0
     assert any(row["what"].startswith("AUROC") for row in metadata["results"])
     assert 0 <= metadata["salient_from"] <= 1
 
@@ -144,8 +145,8 @@ def test_a_pool_goes_on_where_it_was_stopped_and_keeps_sides_apart(data: Path, t
 def test_wrong_use_is_said_before_anything_is_made(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train("classifier", data, tmp_path, tmp_path, "--side", "64") != 0
-    assert "--side is not for classifier" in capsys.readouterr().err
+    assert train("classifier", data, tmp_path, tmp_path, "--shrink", "4") != 0
+    assert "--shrink is not for classifier" in capsys.readouterr().err
     assert train("hccnet", data, tmp_path, tmp_path, "-o", str(tmp_path)) != 0
     assert "--trained-on" in capsys.readouterr().err
     assert train("hccnet", tmp_path / "nowhere", tmp_path, tmp_path) != 0
