@@ -2,7 +2,7 @@
 
 LiverSegNet looks twice: at the whole volume, and at the surroundings of the liver found there, with nothing beyond.
 The real scans that it was trained on end shortly beyond the liver, so that is what it knows best. Where both looked,
-their mean counts.
+their mean counts. If the closer look shows more liver than was seen before, it looks again.
 
 Post-processing, all of it: a voxel is liver as surely as it is liver or lesion, since lesions are part of the liver;
 the liver is the largest connected region of that over one half, its holes filled slice by slice; lesion probability
@@ -30,8 +30,12 @@ from LiverAILib.study import Volume
 CHUNK = 64  # at most so many slices in one pass of the network
 OVERLAP = 8
 LIVER_THRESHOLD = 0.5
-SECOND_LOOK_MM = 25.0  # around the liver that was found first
-SECOND_LOOK_MOST = 0.9  # of the volume: a second look at nearly the same would show nothing new
+CLOSER_LOOK_MM = 25.0  # around the liver that was found before
+CLOSER_LOOK_MOST = 0.9  # of the volume: a look at nearly the same would show nothing new
+REACHES_ON_MM = 20.0  # surroundings that grow by more, so a liver 5 mm from their edge, call for another look
+MOST_CLOSER_LOOKS = 3
+
+Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def predict(
     return (total / weights)[:, :depth]
 
 
-def predict_twice(
+def predict_closer(
     network: nn.Module,
     image: Tensor,
     spacing_mm: tuple[float, float, float],
@@ -103,29 +107,49 @@ def predict_twice(
 ) -> Tensor:
     """`predict` on the image, then on the surroundings of the liver found there; the mean of both where both looked.
 
-    spacing_mm: (z, y, x) of the image.
+    Where the closer look shows that the liver reaches on, the look at the whole image was led astray: closer looks then
+    stand for themselves, and another follows, at the surroundings of what is liver now. spacing_mm: (z, y, x) of the
+    image.
     """
-    first = predict(network, image, device, lambda done: progress(0.6 * done))
-    box = surroundings(largest_region((first.amax(dim=0) > LIVER_THRESHOLD).numpy()), spacing_mm)
-    if box is None or image[box].numel() > SECOND_LOOK_MOST * image.numel():
-        progress(1.0)
-        return first
-    inside = (slice(None), *box)
-    second = predict(network, image[box], device, lambda done: progress(0.6 + 0.4 * done))
-    first[inside] = (first[inside] + second) / 2
-    return first
+    found = predict(network, image, device, lambda done: progress(0.6 * done))
+    box = _liver_box(found, spacing_mm)
+    for number in range(1, MOST_CLOSER_LOOKS + 1):
+        if box is None or image[box].numel() > CLOSER_LOOK_MOST * image.numel():
+            break
+        inside = (slice(None), *box)
+        before = found[inside].clone()
+        found[inside] = predict(network, image[box], device)
+        wider = _liver_box(found, spacing_mm)
+        progress(1 - 0.4 * 0.5**number)
+        if wider is None or not _reaches_beyond(wider, box, spacing_mm):
+            if number == 1:
+                found[inside] = (before + found[inside]) / 2
+            break
+        box = wider
+    progress(1.0)
+    return found
 
 
-def surroundings(
-    liver: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float]
-) -> tuple[slice, slice, slice] | None:
-    """The box around a mask and `SECOND_LOOK_MM` on each side; None for an empty mask."""
+def _liver_box(probability: Tensor, spacing_mm: tuple[float, float, float]) -> Box | None:
+    return surroundings(largest_region((probability.amax(dim=0) > LIVER_THRESHOLD).numpy()), spacing_mm)
+
+
+def _reaches_beyond(box: Box, other: Box, spacing_mm: tuple[float, float, float]) -> bool:
+    """Whether a box goes more than `REACHES_ON_MM` beyond another on any side."""
+    return any(
+        max(own.stop - its.stop, its.start - own.start) * step > REACHES_ON_MM
+        for own, its, step in zip(box, other, spacing_mm, strict=True)
+    )
+
+
+def surroundings(liver: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> Box | None:
+    """The box around a mask and `CLOSER_LOOK_MM` on each side; None for an empty mask."""
     sides = []
     for axis, step in enumerate(spacing_mm):
         lines = np.flatnonzero(liver.any(axis=tuple(other for other in range(3) if other != axis)))
         if not len(lines):
             return None
-        margin = round(SECOND_LOOK_MM / step)
+        margin = round(CLOSER_LOOK_MM / step)
         sides.append(slice(max(int(lines[0]) - margin, 0), int(lines[-1]) + 1 + margin))
     return sides[0], sides[1], sides[2]
 
@@ -170,7 +194,7 @@ def segment(
     """One volume on its own grid; the network works at `in_plane_mm`, on slices of `min_slice_mm` or more."""
     image, grid = to_network(volume, in_plane_mm, min_slice_mm)
     spacing = (grid.slice_mm(volume), in_plane_mm, in_plane_mm)
-    probability = clean(predict_twice(network, image, spacing, device, lambda done: progress(0.9 * done)))
+    probability = clean(predict_closer(network, image, spacing, device, lambda done: progress(0.9 * done)))
     # one map at a time: on a volume of 300 slices each takes 0.3 GB
     liver: npt.NDArray[Any] = grid.back(probability[:1])[0] > LIVER_THRESHOLD
     lesion = grid.back(probability[1:])[0]
@@ -200,7 +224,7 @@ class LiverSegmenter:
             "window_low_hu": WINDOW_HU[0],
             "window_high_hu": WINDOW_HU[1],
             "liver_threshold": LIVER_THRESHOLD,
-            "second_look_mm": SECOND_LOOK_MM,
+            "closer_look_mm": CLOSER_LOOK_MM,
             "bfloat16": bfloat16_is_fast(device),
         }
         self._network = network.to(device).eval()

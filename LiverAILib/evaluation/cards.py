@@ -27,7 +27,8 @@ outlined wrongly; small lesions are missed.""",
     "lesiondetector": """It looks at the liver that LiverSegNet finds: what lies outside that is not found. Boxes that
 touch may be linked to one lesion.""",
     "lesionclassifier": """It knows seven types and calls every lesion one of them, whatever it is. Types were learnt
-from synthetic lesions and from real cysts only.""",
+from synthetic lesions and real cysts; of real tumours only that they are malignant, so it would rather call a lesion
+malignant, above all from one phase and without a record.""",
     "nodulenet": """It scores slices, not lesions. Saliency shows where the network's activations are sparse and strong,
 which does not prove why it decided.""",
     "hccnet": """The risk score was learnt from synthetic HCC beside six other synthetic types. Slices with lesions of

@@ -110,7 +110,7 @@ def write_package(
                     "type": described.output,
                     "format": described.kind,
                     "num_channels": len(described.labels),
-                    "spatial_shape": [],
+                    "spatial_shape": space if described.kind == "segmentation" else [],
                     "dtype": "float32",
                     "value_range": [],
                     "is_patch_data": False,

@@ -29,7 +29,7 @@ class PatchOptions:
     bright: how often a portal-venous look is enhanced more than it was, `enhancement` times the HU above 50, as a
     higher dose or a lower tube voltage would; the liver may then come near the end of the window.
     close: how often a synthetic case is cut around the liver, as the real ones are, and as `analysis.segment` does for
-    its second look.
+    its closer looks.
     """
 
     size: tuple[int, int, int] = (24, 224, 288)
@@ -93,7 +93,7 @@ class PatchSource:
         return self._voxels[case.name]
 
     def _closeup(self, case: TrainingCase) -> TrainingCase:
-        """The case cut `SECOND_LOOK_MM` around its liver."""
+        """The case cut `CLOSER_LOOK_MM` around its liver."""
         if case.name not in self._closeups:
             spacing = (case.slice_mm, case.in_plane_mm, case.in_plane_mm)
             box = surroundings((case.codes >= LABEL_STEP).numpy(), spacing)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from LiverAILib.analysis.segment import CHUNK, LiverSegmenter, choose_device, clean, predict, predict_twice
+from LiverAILib.analysis.segment import CHUNK, LiverSegmenter, choose_device, clean, predict, predict_closer
 from LiverAILib.findings import Model
 from LiverAILib.networks.liversegnet import LiverSegNet
 from LiverAILib.study import Source, Volume
@@ -69,7 +69,7 @@ def test_the_second_look_is_at_the_livers_surroundings_and_the_mean_counts_there
     image[30:34, 4:8, 4:8] = 1  # something else, far from the largest region
     network = Looks()
     said: list[float] = []
-    found = predict_twice(network, image, (5.0, 1.0, 1.0), CPU, said.append)
+    found = predict_closer(network, image, (5.0, 1.0, 1.0), CPU, said.append)
     # 25 mm are 5 slices and 25 pixels on each side, filled up to what the network takes
     assert network.shown == [(40, 160, 160), (24, 96, 96)]
     first, second = predict(Threshold(), image, CPU)[1], predict(Looks((0, 0, 0)), image, CPU)[1]
@@ -80,10 +80,36 @@ def test_the_second_look_is_at_the_livers_surroundings_and_the_mean_counts_there
     assert said[-1] == 1
 
 
+class Astray(Threshold):
+    """Sees the lower right quarter of the liver alone where there is much around it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[tuple[int, ...]] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.shown.append(tuple(x.shape[2:]))
+        logits = super().forward(x)
+        if len(self.shown) == 1:
+            logits[..., :80, :] = -9
+            logits[..., :80] = -9
+        return logits
+
+
+def test_a_liver_that_reaches_on_in_the_closer_look_is_looked_at_again() -> None:
+    image = torch.full((40, 224, 224), -1.0)
+    image[10:20, 40:120, 40:120] = 1
+    network = Astray()
+    found = predict_closer(network, image, (5.0, 1.0, 1.0), CPU)
+    assert len(network.shown) == 3
+    assert network.shown[2][1] > network.shown[1][1]
+    assert torch.equal(found[0] > 0.5, image > 0)
+
+
 @pytest.mark.parametrize("value", [-1.0, 1.0])
 def test_without_a_liver_or_with_nothing_else_there_is_no_second_look(value: float) -> None:
     network = Looks()
-    found = predict_twice(network, torch.full((16, 96, 96), value), (5.0, 1.0, 1.0), CPU)
+    found = predict_closer(network, torch.full((16, 96, 96), value), (5.0, 1.0, 1.0), CPU)
     assert network.shown == [(16, 96, 96)]
     assert torch.equal(found, predict(Threshold(), torch.full((16, 96, 96), value), CPU))
 
