@@ -124,6 +124,10 @@
         <translation>Niedriges Risiko</translation>
     </message>
     <message>
+        <source>Not triaged</source>
+        <translation>Nicht eingestuft</translation>
+    </message>
+    <message>
         <source>lesions were not classified</source>
         <translation>Läsionen wurden nicht klassifiziert</translation>
     </message>
