@@ -23,7 +23,7 @@ PARTS_OF: Mapping[str, tuple[PartName, ...]] = {
 #: What a reader should know of its limits.
 LIMITS: Mapping[str, str] = {
     "liversegnet": """Livers after surgery, with large or diffuse disease, or in phases other than portal venous may be
-outlined wrongly; small lesions are missed.""",
+outlined wrongly; small lesions are missed; of fatty and very bright livers large parts may be called lesion.""",
     "lesiondetector": """It looks at the liver that LiverSegNet finds: what lies outside that is not found. Boxes that
 touch may be linked to one lesion.""",
     "lesionclassifier": """It knows seven types and calls every lesion one of them, whatever it is. Types were learnt

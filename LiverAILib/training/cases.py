@@ -223,6 +223,13 @@ def names_tumours(organs: npt.NDArray[np.uint8]) -> bool:
     return bool(np.isin(organs, (Organ.BODY, Organ.BONE, Organ.SPLEEN)).any())
 
 
+def lesion_kind(organs: npt.NDArray[np.uint8], *, mapped: bool) -> str:
+    """By the organ map's codes (n,) in a lesion "cyst" or "tumour"; "lesion" without a map (see `names_tumours`)."""
+    if float((organs == Organ.CYST).mean()) > 0.5:
+        return "cyst"
+    return "tumour" if mapped else "lesion"
+
+
 def merge_labels(
     hu: npt.NDArray[Any], label: npt.NDArray[np.uint8], organs: npt.NDArray[np.uint8]
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:

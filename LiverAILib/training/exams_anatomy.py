@@ -11,7 +11,7 @@ from scipy import ndimage
 from LiverAILib.analysis.axes import canonical_axes, to_canonical
 from LiverAILib.phantom.anatomy.liver import LiverShape
 from LiverAILib.phantom.fields import Field
-from LiverAILib.training.cases import LEAST_ML, CaseFiles, Organ, names_tumours
+from LiverAILib.training.cases import LEAST_ML, CaseFiles, Organ, lesion_kind, names_tumours
 from LiverAILib.training.exams_noise import NoiseModel, measure_noise, spread, structure
 from LiverAILib.training.exams_tissues import guess_bright
 
@@ -140,10 +140,8 @@ def _real_lesions(
         own = parts[box] == number
         if own.sum() * float(np.prod(spacing_mm)) / 1000 < LEAST_ML:
             continue
-        cyst = float((organs[box][own] == Organ.CYST).mean()) > 0.5
-        tumour = mapped and not cyst
         ids[box][own] = len(found) + 1
-        known = "cyst" if cyst else "tumour" if tumour else "lesion"
+        known = lesion_kind(organs[box][own], mapped=mapped)
         found.append(RealLesion(len(found) + 1, known, float(smooth[box][own].mean())))
     return ids, tuple(found)
 

@@ -4,9 +4,9 @@
     slices_KIND_SEED.npz     slices for NoduleNet and HCCNet
     volume_KIND_SEED_PHASE.npz   volumes for LiverSegNet and the lesion detector
 
-KIND is `exam` (on real anatomy), `phantom`, or `real` (a scan as it is: its slices, and for training the
-lesions that its organ map calls tumours; its name for the seed). Making a
-pool goes on where it was stopped; what is there already is not made again.
+KIND is `exam` (on real anatomy), `phantom`, or `real` (a scan as it is: its slices, and for training the lesions that
+its organ map calls tumours; its name for the seed). Making a pool goes on where it was stopped; what is there already
+is not made again.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from LiverAILib.evaluation.overlap import label_regions
 from LiverAILib.study import Volume
-from LiverAILib.training.cases import LEAST_ML, CaseFiles, Organ, names_tumours
+from LiverAILib.training.cases import LEAST_ML, CaseFiles, lesion_kind, names_tumours
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def read_scan(files: CaseFiles) -> RealScan:
     """A case with label and organ map in agreement; a cyst of the organ map is a lesion too."""
     volume = files.volume()
     label, organs = files.truth(volume)
-    named = names_tumours(organs)
+    mapped = names_tumours(organs)
     parts = label_regions(label == 2)
     sizes = np.bincount(parts.ravel(), minlength=int(parts.max(initial=0)) + 1) * volume.voxel_ml
     kept = [number for number in range(1, len(sizes)) if sizes[number] >= LEAST_ML]
@@ -49,8 +49,7 @@ def read_scan(files: CaseFiles) -> RealScan:
     lesions = []
     for number, old in enumerate(kept, start=1):
         own = ids == number
-        cyst = float((organs[own] == Organ.CYST).mean()) > 0.5
-        known = "cyst" if cyst else "tumour" if named else "lesion"
+        known = lesion_kind(organs[own], mapped=mapped)
         lesions.append(RealLesion(number, known, float(sizes[old]), float(volume.array[own].mean())))
     return RealScan(files.name, files.patient, volume, label > 0, ids, tuple(lesions))
 
