@@ -37,6 +37,11 @@ _ORDER = ("import", "model", "segment", "detect", "lesions", "classify", "slices
 #: The lesion probability is kept in steps of one over this: noise in its last digits would only fill the disk.
 PROBABILITY_STEPS = 1024
 
+#: Why nobody is called low risk without a detector, as the reading of a patient says it.
+WITHOUT_DETECTOR = (
+    "lesions were looked for by segmentation alone, without the lesion detector, which misses too many to call a "
+    "patient low risk."
+)
 
 #: More liver than this in the outermost slice, row or column of a scan means that the scan cuts the liver off.
 EDGE_CM2 = 2.0
@@ -201,7 +206,7 @@ def _read(
                 networks.triage,
                 liver_found=there,
                 unread=measured.unmeasured,
-                searched=networks.detector is not None,
+                search_gap="" if networks.detector is not None else WITHOUT_DETECTOR,
             )
         if found and study.clinical == ClinicalRecord():
             warnings.append("There is no clinical record; without it the lesion types are much less sure.")

@@ -117,11 +117,11 @@ def read_patient(
     *,
     liver_found: bool = True,
     unread: Sequence[str] = (),
-    searched: bool = True,
+    search_gap: str = "",
 ) -> PatientReading:
     """The reading of one patient. Of lesions that are equally bad the first counts, so give the largest first. unread:
-    in whole sentences, what was found and could not be measured. searched: whether lesions were searched for so well
-    that finding nothing malignant means low risk; if not, the triage is high or stays open.
+    in whole sentences, what was found and could not be measured. search_gap: in a whole sentence, why finding nothing
+    malignant does not mean low risk, if so; the triage is then high or stays open.
 
     Among indeterminate lesions one that could not be classified is the worst, as nothing speaks for it.
     """
@@ -131,7 +131,7 @@ def read_patient(
     if unread and all(lesion.verdict(thresholds) is Verdict.BENIGN for lesion in lesions):
         return PatientReading(Triage.HIGH, f"High risk: {unread[0]}", None, None, None, None)
     if not lesions:
-        triage, said = _not_high(searched)
+        triage, said = _not_high(search_gap)
         return PatientReading(triage, f"{said}no lesion was found.", None, None, 0.0, False)
 
     def badness(lesion: ClassifiedLesion) -> tuple[int, float]:
@@ -140,7 +140,7 @@ def read_patient(
 
     worst = max(lesions, key=badness)
     verdict = worst.verdict(thresholds)
-    triage, said = _not_high(searched) if verdict is Verdict.BENIGN else (Triage.HIGH, "High risk: ")
+    triage, said = _not_high(search_gap) if verdict is Verdict.BENIGN else (Triage.HIGH, "High risk: ")
     return PatientReading(
         triage=triage,
         reason=said + _reason(worst, verdict, len(lesions), thresholds),
@@ -151,14 +151,9 @@ def read_patient(
     )
 
 
-def _not_high(searched: bool) -> tuple[Triage | None, str]:
+def _not_high(search_gap: str) -> tuple[Triage | None, str]:
     """The triage where nothing that was found makes it high, and how its reason begins."""
-    if searched:
-        return Triage.LOW, "Low risk: "
-    return None, (
-        "Not triaged: lesions were looked for by segmentation alone, without the lesion detector, which misses too "
-        "many to call a patient low risk. Here "
-    )
+    return (None, f"Not triaged: {search_gap} Here ") if search_gap else (Triage.LOW, "Low risk: ")
 
 
 def _reason(worst: ClassifiedLesion, verdict: Verdict, count: int, thresholds: TriageThresholds) -> str:

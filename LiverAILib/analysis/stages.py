@@ -72,7 +72,7 @@ def read(
     *,
     liver_found: bool,
     unread: Sequence[str],
-    searched: bool,
+    search_gap: str,
 ) -> Reading:
     """The patient's reading from the classified lesions, largest first; the rest as `read_patient` takes it."""
     reading = read_patient(
@@ -80,7 +80,7 @@ def read(
         thresholds,
         liver_found=liver_found,
         unread=unread,
-        searched=searched,
+        search_gap=search_gap,
     )
     return Reading(**asdict(reading))
 

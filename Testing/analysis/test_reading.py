@@ -54,18 +54,18 @@ def test_a_single_benign_lesion_has_its_own_words() -> None:
 
 @pytest.mark.parametrize("found", [[], [lesion(1)], [lesion(1), lesion(2, fnh=1.0)]])
 def test_without_a_good_search_nothing_malignant_leaves_the_triage_open(found: list[ClassifiedLesion]) -> None:
-    full, reading = read_patient(found, ZONES), read_patient(found, ZONES, searched=False)
+    full, reading = read_patient(found, ZONES), read_patient(found, ZONES, search_gap="Few were sought.")
     assert full.triage is Triage.LOW
     assert reading.triage is None
     assert replace(reading, triage=full.triage, reason=full.reason) == full
-    assert reading.reason.startswith("Not triaged: ")
+    assert reading.reason.startswith("Not triaged: Few were sought. Here ")
     assert reading.reason.endswith(full.reason.removeprefix("Low risk: "))
 
 
 def test_without_a_good_search_malignant_or_unknown_is_still_high_risk() -> None:
     for found in ([lesion(1, hcc=0.9)], [lesion(1, icc=0.3)], [unclassified(1)]):
-        assert read_patient(found, ZONES, searched=False) == read_patient(found, ZONES)
-    assert read_patient([], ZONES, liver_found=False, searched=False).triage is Triage.HIGH
+        assert read_patient(found, ZONES, search_gap="Few were sought.") == read_patient(found, ZONES)
+    assert read_patient([], ZONES, liver_found=False, search_gap="Few were sought.").triage is Triage.HIGH
 
 
 def test_one_definitely_malignant_lesion_among_many_benign_is_high_risk() -> None:
