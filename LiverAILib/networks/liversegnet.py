@@ -1,18 +1,15 @@
 """LiverSegNet: the hybrid 2D/3D U-Net of LiAIDS that segments the liver and its lesions.
 
 Source: Ying et al., Nat Commun 2024, Methods, "Liver Segmentation" and Fig. 1b. 2D blocks work on each slice; 3D
-blocks stand at the
-input, the bottom and the output. Between the 2D levels, neighbouring slices are averaged in pairs, so that deeper
-levels see
-a larger range in z too.
+blocks stand at the input, the bottom and the output. Between the 2D levels, neighbouring slices are averaged in pairs,
+so that deeper levels see a larger range in z too.
 
 Where the paper is silent we chose: the channel widths; groups of `group_width` channels in the split convolutions;
-pyramid pooling to
-1, 3, 6 and 8 bins for keys and values of the non-local blocks (Zhu et al., Asymmetric Non-local, ICCV 2019); a
-non-local block's
-output starts at zero so that training begins with the plain U-Net; logits leave at half the input's in-plane
-resolution and are
-interpolated to it.
+pyramid pooling to 1, 3, 6 and 8 bins for keys and values of the non-local blocks (Zhu et al., Asymmetric Non-local,
+ICCV 2019); a non-local block's output starts at zero so that training begins with the plain U-Net; logits leave at
+half the input's in-plane resolution and are interpolated to it. The 2D blocks' batch normalisation takes the statistics
+of the volume at hand, after training too: with an average of many patches' statistics, probabilities depended on how
+much air the image held beside the patient.
 """
 
 from __future__ import annotations
@@ -105,6 +102,11 @@ class NonLocal(nn.Module):
         return x + self.out(mixed.transpose(1, 2).unflatten(2, x.shape[2:]))
 
 
+def _norm(channels: int) -> nn.BatchNorm2d:
+    """Batch normalisation by the statistics of the volume at hand, in training and after it alike."""
+    return nn.BatchNorm2d(channels, track_running_stats=False)
+
+
 class SplitConvUnit(nn.Module):
     """The paper's Conv2d unit: halves of the channels through grouped 5x5 and 7x7, joined with the input, scSE, 1x1,
     BN, GELU.
@@ -118,7 +120,7 @@ class SplitConvUnit(nn.Module):
         self.conv7 = nn.Conv2d(half, half, 7, padding=3, groups=groups)
         self.attention = ScSE(2 * channels_in)
         self.mix = nn.Sequential(
-            nn.Conv2d(2 * channels_in, channels_out, 1, bias=False), nn.BatchNorm2d(channels_out), nn.GELU()
+            nn.Conv2d(2 * channels_in, channels_out, 1, bias=False), _norm(channels_out), nn.GELU()
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -155,7 +157,7 @@ class UpConv(nn.Sequential):
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__(
             nn.Conv2d(channels_in, channels_out, 1, bias=False),
-            nn.BatchNorm2d(channels_out),
+            _norm(channels_out),
             nn.GELU(),
             nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
         )
@@ -232,6 +234,11 @@ class LiverSegNet(nn.Module):
                 wanted = f"multiples of {self.multiple}, at least {self.least}"
                 raise ValueError(f"LiverSegNet: z, y, x must be {wanted}, got {tuple(x.shape[2:])}")
         batch, size = x.shape[0], x.shape[2:]
+        if batch > 1:  # each volume is normalised by itself
+            outputs = [self(volume) for volume in x.split(1)]
+            if not self.training:
+                return torch.cat(outputs)
+            return [torch.cat(scale) for scale in zip(*outputs, strict=True)]
         level1 = self.encoder1(F.avg_pool2d(_fold(self.stem(x)), 2))
         level2 = self.encoder2(F.avg_pool2d(_halve_depth(level1), 2))
         level3 = self.encoder3(F.max_pool2d(_halve_depth(level2), 2))

@@ -31,8 +31,7 @@ class SegmentationRecipe:
 
     warmup: share of the steps in which it rises first. synthetic_share: of the patches, if there are synthetic volumes
     and real ones. start_share: part that the weights begun with have in the final ones (Wortsman et al., Model soups,
-    ICML 2022); the batch normalisations' statistics are then measured anew on `norm_batches`, as an average of
-    statistics fits neither (Izmailov et al., UAI 2018).
+    ICML 2022).
     """
 
     preset: str = "compact"
@@ -44,7 +43,6 @@ class SegmentationRecipe:
     warmup: float = 0.02
     synthetic_share: float = 0.3
     start_share: float = 0.0
-    norm_batches: int = 36
     seed: int = 7
     patches: PatchOptions = field(default_factory=PatchOptions)
 
@@ -112,26 +110,10 @@ class SegmentationTask:
 
     def blended(self, weights: Mapping[str, Tensor], start: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Weights mixed with those begun with, see `start_share`, in the network too."""
-        share, network = self.recipe.start_share, self.network
-        network.load_state_dict(
-            {
-                key: value.lerp(start[key].to(value), share) if value.is_floating_point() else value
-                for key, value in weights.items()
-            }
-        )
-        for layer in network.modules():
-            if isinstance(layer, nn.BatchNorm2d):
-                layer.reset_running_stats()
-                layer.momentum = None  # a plain mean over all batches
-        network.train()
-        for number in range(self.recipe.norm_batches):
-            images, _, _ = self.draw(torch.Generator().manual_seed(number))
-            with (
-                torch.no_grad(),
-                torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16_is_fast(self.device)),
-            ):
-                network(images.to(self.device))
-        return dict(network.state_dict())
+        share = self.recipe.start_share
+        mixed = {key: value.lerp(start[key].to(value), share) for key, value in weights.items()}
+        self.network.load_state_dict(mixed)
+        return mixed
 
 
 def train_segmentation(

@@ -36,6 +36,19 @@ def test_training_gives_three_deeply_supervised_scales_beside_the_output() -> No
     ]
 
 
+def test_a_volume_gives_the_same_in_training_and_after_alone_and_in_a_batch() -> None:
+    torch.manual_seed(0)
+    network = LiverSegNet(TINY)
+    volumes = torch.randn(2, 1, 8, 96, 96) * torch.tensor([1.0, 0.2]).view(2, 1, 1, 1, 1)
+    with torch.inference_mode():
+        learning = network.train()(volumes)
+        after = network.eval()(volumes)
+        alone = torch.cat([network(volume) for volume in volumes.split(1)])
+    assert torch.allclose(learning[0], after, atol=1e-5)
+    assert torch.allclose(alone, after, atol=1e-5)
+    assert not list(network.buffers())  # nothing is remembered of what was seen
+
+
 def test_a_gradient_reaches_every_parameter() -> None:
     torch.manual_seed(0)
     network = LiverSegNet(TINY).train()

@@ -144,7 +144,7 @@ def test_the_recipe_defaults_are_the_papers() -> None:
 
 def test_weights_begun_with_may_keep_a_share(task: SegmentationTask, folder: Path, tmp_path: Path) -> None:
     start = {key: value.clone() for key, value in make(folder, replace(RECIPE, seed=99)).network.state_dict().items()}
-    recipe = replace(RECIPE, steps=2, start_share=0.25, norm_batches=2)
+    recipe = replace(RECIPE, steps=2, start_share=0.25)
     plain, _ = train_segmentation(
         make(folder, replace(recipe, start_share=0.0)), tmp_path / "a", start=start, say=quiet
     )
