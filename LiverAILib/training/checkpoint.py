@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,18 @@ from torch import Tensor, nn
 
 
 def save_checkpoint(
-    folder: Path, network: nn.Module, average: dict[str, Tensor], optimizer: torch.optim.Optimizer, meta: dict[str, Any]
+    folder: Path,
+    network: nn.Module,
+    kept: Mapping[str, Mapping[str, Tensor]],
+    optimizer: torch.optim.Optimizer,
+    meta: dict[str, Any],
 ) -> None:
-    """Write `state.safetensors` (weights, their average, the optimizer's moments) and `state.json`."""
+    """Write `state.safetensors` (weights, the optimizer's moments) and `state.json`. kept: other weights by name, such
+    as their average.
+    """
     tensors = {f"network.{key}": value for key, value in network.state_dict().items()}
-    tensors |= {f"average.{key}": value for key, value in average.items()}
+    for name, weights in kept.items():
+        tensors |= {f"{name}.{key}": value for key, value in weights.items()}
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{key}": torch.as_tensor(value) for key, value in state.items()}
     folder.mkdir(parents=True, exist_ok=True)
@@ -29,9 +37,9 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    folder: Path, network: nn.Module, average: dict[str, Tensor], optimizer: torch.optim.Optimizer
+    folder: Path, network: nn.Module, kept: Mapping[str, dict[str, Tensor]], optimizer: torch.optim.Optimizer
 ) -> dict[str, Any] | None:
-    """Restore what `save_checkpoint` wrote, in place; its meta, or None if there is no checkpoint."""
+    """Restore what `save_checkpoint` wrote, in place, `kept` too; its meta, or None if there is no checkpoint."""
     from safetensors import safe_open
 
     path = folder / "state.safetensors"
@@ -43,8 +51,10 @@ def load_checkpoint(
     network.load_state_dict(
         {key.removeprefix("network."): v for key, v in tensors.items() if key.startswith("network.")}
     )
-    for key in average:
-        average[key].copy_(tensors[f"average.{key}"])
+    for name, weights in kept.items():
+        prefix = f"{name}."
+        there = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+        weights.update({key: value.to(weights.get(key, value).device) for key, value in there.items()})
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         if key.startswith("optimizer."):

@@ -61,6 +61,7 @@ class Task(Protocol):
 class Loop:
     """One training in a work folder. identity: what must be the same when a run goes on, e.g. the recipe's sizes.
 
+    keep_best: the validation figure by which the averaged weights are kept, those of the last step if empty.
     minutes: end after this time over all runs, if sooner than the steps; the learning rate then takes its course over
     the time, and a run that was stopped no longer gives exactly the weights of one that was not.
     """
@@ -70,6 +71,7 @@ class Loop:
     steps: int
     seed: int
     identity: Mapping[str, Any]
+    keep_best: str = ""
     average_decay: float = 0.998
     save_every: int = 500
     validate_every: int = 500
@@ -82,6 +84,7 @@ class Loop:
     losses: list[float] = field(default_factory=list)
     validations: list[dict[str, float]] = field(default_factory=list)
     average: dict[str, Tensor] = field(default_factory=dict)
+    best: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
     def by_epochs(
@@ -94,17 +97,28 @@ class Loop:
         steps_per_epoch: int,
         minutes: float | None,
         say: Callable[[str], None],
+        keep_best: str = "",
     ) -> Loop:
         """A loop that validates and saves after each epoch, but not more often than every 50 steps and not more
         seldom than every 500.
         """
         every = min(max(steps_per_epoch, 50), 500)
         return cls(
-            task, work, round(steps), seed, identity, save_every=every, validate_every=every, say=say, minutes=minutes
+            task,
+            work,
+            round(steps),
+            seed,
+            identity,
+            keep_best=keep_best,
+            save_every=every,
+            validate_every=every,
+            say=say,
+            minutes=minutes,
         )
 
     def run(self) -> dict[str, Tensor]:
-        """Train to the last step, from the last checkpoint if there is one; returns the averaged weights.
+        """Train to the last step, from the last checkpoint if there is one; returns the averaged weights, see
+        `keep_best`.
 
         Raises ValueError if the folder holds another training, FloatingPointError if a gradient is not finite.
         """
@@ -115,7 +129,19 @@ class Loop:
         saved = self.spent_minutes
         with ThreadPoolExecutor(1) as drawer:
             self._steps(drawer, started, saved)
-        return self.average
+        return self.best or self.average
+
+    @property
+    def best_validation(self) -> dict[str, float] | None:
+        """The one with the highest figure of `keep_best`, the last of equals; None without such a figure."""
+        rows = [row for row in reversed(self.validations) if self.keep_best in row]
+        return max(rows, key=lambda row: row[self.keep_best], default=None)
+
+    @property
+    def kept_step(self) -> int:
+        """The step after which the weights were as `run` returns them."""
+        best = self.best_validation
+        return int(best["step"]) if self.best and best else self.step
 
     def _steps(self, drawer: ThreadPoolExecutor, started: float, saved: float) -> None:
         coming = self._drawn(drawer, self.step)
@@ -180,6 +206,8 @@ class Loop:
         network.load_state_dict(own)
         if figures:
             self.validations.append({"step": float(self.step), **figures})
+            if self.best_validation is self.validations[-1]:
+                self.best = {key: value.clone() for key, value in self.average.items()}
             self.say(f"validation at step {self.step}: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items()))
 
     def _save(self) -> None:
@@ -190,7 +218,8 @@ class Loop:
             "validations": self.validations,
             "identity": dict(self.identity),
         }
-        save_checkpoint(self.work, self.task.network, self.average, self.task.optimizer, meta)
+        kept = {"average": self.average, "best": self.best}
+        save_checkpoint(self.work, self.task.network, kept, self.task.optimizer, meta)
         plot_curves(self.work / "curves.png", self.task.title, self.losses, self.validations)
 
     def _resume(self) -> None:
@@ -201,7 +230,8 @@ class Loop:
             there = json.loads(file.metadata()["meta"]).get("identity")
         if there != json.loads(json.dumps(dict(self.identity))):
             raise ValueError(f"{self.work} holds another training ({there}). Choose another work folder.")
-        meta = load_checkpoint(self.work, self.task.network, self.average, self.task.optimizer)
+        kept = {"average": self.average, "best": self.best}
+        meta = load_checkpoint(self.work, self.task.network, kept, self.task.optimizer)
         assert meta is not None
         self.step, self.losses, self.validations = meta["step"], meta["losses"], meta["validations"]
         self.spent_minutes = meta["minutes"]

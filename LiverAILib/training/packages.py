@@ -83,6 +83,7 @@ def write_package(
         "training": {
             "recipe": asdict(recipe),
             "steps": loop.step,
+            "kept_step": loop.kept_step,
             "minutes": round(loop.spent_minutes, 1),
             "patients": {side: sorted(names) for side, names in provenance.patients.items()},
             "exams": {side: dict(kinds) for side, kinds in provenance.exams.items()},

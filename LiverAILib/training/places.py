@@ -1,9 +1,9 @@
 """Where in a slice the finding is, told to a slice network while it learns.
 
 The paper's networks learnt from labels of whole slices, a hundred thousand of them. With a few thousand a network of
-34 layers does not find out what in a slice the label speaks of, so while it trains three 1 x 1 convolutions on its
-later stages also say where the finding lies, and are judged by its outline (deep supervision; Lee et al., AISTATS
-2015). They are no part of the network that is kept.
+34 layers does not find out what in a slice the label speaks of, so while it trains four 1 x 1 convolutions, one on each
+stage, also say where the finding lies, and are judged by its outline (deep supervision; Lee et al., AISTATS 2015). They
+are no part of the network that is kept.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _HEADS = "places."
 
 
 class PlacingResNet34(nn.Module):
-    """A ResNet34 with a place head on each of its last three stages, at 1/8, 1/16 and 1/32 of the image's size."""
+    """A ResNet34 with a place head on each of its four stages, at 1/4, 1/8, 1/16 and 1/32 of the image's size."""
 
     def __init__(self, network: ResNet34) -> None:
         super().__init__()
         self.network = network
-        self.places = nn.ModuleList(_head(width) for width in network.widths[1:])
+        self.places = nn.ModuleList(_head(width) for width in network.widths)
 
     def forward(self, x: Tensor) -> Tensor:
         """The network's own logits (batch, 2)."""
@@ -35,7 +35,7 @@ class PlacingResNet34(nn.Module):
         """The same, and the logits (batch, 1, y, x) of each head."""
         stages = self.network.stages(x)
         return self.network.classify(stages[-1]), [
-            head(stage) for head, stage in zip(self.places, stages[2:], strict=True)
+            head(stage) for head, stage in zip(self.places, stages[1:], strict=True)
         ]
 
 

@@ -7,8 +7,8 @@ of grey, and resize, rotation and perspective are one resampling. With another b
 proportion (Goyal et al., 2017).
 
 Ours: half of a batch shows a finding, and of real slices there are at least `real_share` where there are any; images
-may be averaged over `shrink` x `shrink` pixels, which is cheaper and takes noise away; and the network is told where in
-a slice the finding is (`place_share`, see `places`).
+may be averaged over `shrink` x `shrink` pixels, which is cheaper and takes noise away; noise is added; the network is
+told where in a slice the finding is (`place_share`, see `places`); and the weights of the best validation are kept.
 """
 
 from __future__ import annotations
@@ -41,18 +41,19 @@ class SliceRecipe:
     learning_rate: float = 0.2
     momentum: float = 0.9
     # ours
-    weight_decay: float = 1e-4
+    weight_decay: float = 5e-4
     warmup_epochs: float = 5
     label_smoothing: float = 0.1
-    mixup: float = 0.2
-    area: tuple[float, float] = (0.6, 1.0)
+    mixup: float = 0.3
+    area: tuple[float, float] = (0.5, 1.0)
     aspect: tuple[float, float] = (0.8, 1.25)
     rotation_degrees: float = 15.0
     perspective: float = 0.1
     flip: float = 0.5
     gain: float = 0.2
     shift: float = 0.15
-    real_share: float = 0.3
+    noise: float = 0.12
+    real_share: float = 0.1
     shrink: int = 1
     place_share: float = 1.0
     seed: int = 7
@@ -164,7 +165,9 @@ class SliceTraining:
         """
         identity = {"network": self.title, **asdict(self.recipe)}
         total = self.recipe.epochs * self.steps_per_epoch if steps is None else steps
-        loop = Loop.by_epochs(self, work, total, self.recipe.seed, identity, self.steps_per_epoch, minutes, say)
+        loop = Loop.by_epochs(
+            self, work, total, self.recipe.seed, identity, self.steps_per_epoch, minutes, say, keep_best="AUROC"
+        )
         return without_heads(loop.run()), loop
 
 
@@ -186,7 +189,8 @@ def balanced_chances(samples: SliceSamples, real_share: float) -> Tensor:
 
 
 def vary(images: Tensor, places: Tensor, recipe: SliceRecipe, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Random resize and crop, rotation, perspective, flip, gain and shift of (n, 1, y, x) in [-1, 1]; air outside.
+    """Random resize and crop, rotation, perspective, flip, gain, shift and noise of (n, 1, y, x) in [-1, 1]; air
+    outside.
 
     places: (n, 1, any y, any x) in [0, 1] of the same extent, moved alike. Both results have the images' size.
     """
@@ -215,9 +219,13 @@ def vary(images: Tensor, places: Tensor, recipe: SliceRecipe, generator: torch.G
     source_x = each(centre_x) + each(angle.cos()) * u - each(angle.sin()) * v
     grid = torch.stack([source_x.expand(-1, rows, columns), source_y.expand(-1, rows, columns)], dim=-1)
     moved = F.grid_sample(images + 1, grid, align_corners=False) - 1  # so that the zero padding is air
+    tissue = moved > -0.999
     gain, shift = draw(-1, 1) * recipe.gain, draw(-1, 1) * recipe.shift
-    moved = (moved * (1 + gain.view(-1, 1, 1, 1)) + shift.view(-1, 1, 1, 1)).clamp(-1, 1)
-    return moved, F.grid_sample(places, grid, align_corners=False)
+    moved = moved * (1 + gain.view(-1, 1, 1, 1)) + shift.view(-1, 1, 1, 1)
+    if recipe.noise > 0:
+        noise = torch.randn(moved.shape, generator=generator)
+        moved = moved + tissue * noise * draw(0, recipe.noise).view(-1, 1, 1, 1)
+    return moved.clamp(-1, 1), F.grid_sample(places, grid, align_corners=False)
 
 
 def mix(alpha: float, generator: torch.Generator, *parts: Tensor) -> tuple[Tensor, ...]:

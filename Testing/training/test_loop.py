@@ -66,6 +66,24 @@ def test_a_run_that_was_stopped_gives_the_same_weights_as_one_that_was_not(tmp_p
     assert all(torch.equal(whole[key], parts[key]) for key in whole)
 
 
+def test_the_weights_of_the_best_validation_may_be_kept(tmp_path: Path) -> None:
+    class Rising(Line):
+        """Its third and fourth validation are the best."""
+
+        def validate(self, network: nn.Module) -> dict[str, float]:
+            self.seen = [*getattr(self, "seen", []), {key: v.clone() for key, v in network.state_dict().items()}]
+            return {"score": [0.1, 0.2, 0.9, 0.9, 0.3][len(self.seen) - 1]}
+
+    task = Rising()
+    run = loop(task, tmp_path, 100, keep_best="score", save_every=20)
+    kept = run.run()
+    assert run.best_validation == {"step": 80.0, "score": 0.9}
+    assert (run.kept_step, run.step) == (80, 100)
+    assert all(torch.equal(kept[key], value) for key, value in task.seen[3].items())
+    again = loop(Rising(), tmp_path, 100, keep_best="score").run()  # nothing left to do
+    assert all(torch.equal(kept[key], again[key]) for key in kept)
+
+
 def test_a_folder_of_another_training_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     loop(Line(), tmp_path, 20).run()
     before = (tmp_path / "state.safetensors").read_bytes()

@@ -19,7 +19,7 @@ from LiverAILib.training.slices import SliceRecipe, SliceTraining, auroc, balanc
 
 TINY = ResNet34Preset((4, 4, 8, 8), (1, 1, 1, 1))
 COARSE = PhantomOptions(spacing_mm=(8, 4, 4), liver_crop_mm=5, lesions=("cyst", "hcc"))
-STILL = SliceRecipe(area=(1, 1), aspect=(1, 1), rotation_degrees=0, perspective=0, flip=0, gain=0, shift=0)
+STILL = SliceRecipe(area=(1, 1), aspect=(1, 1), rotation_degrees=0, perspective=0, flip=0, gain=0, shift=0, noise=0)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -137,6 +137,9 @@ def test_each_augmentation_does_what_it_is_called() -> None:
     brighter = varied(images * 0, replace(STILL, shift=0.3))
     assert float(brighter.std()) == pytest.approx(0, abs=1e-6)
     assert 0 < abs(float(brighter.mean())) <= 0.3
+    noisy = varied(ramp.where(ramp > 0, -1.0), replace(STILL, noise=0.1))
+    assert float(noisy[ramp > 0].sub(ramp[ramp > 0])[:-64].std()) > 0
+    assert torch.equal(noisy[ramp < 0], torch.full_like(noisy[ramp < 0], -1))  # air stays air
     bent = varied(ramp, replace(STILL, perspective=0.3))
     assert not torch.allclose(bent[0, 0, 5], bent[0, 0, 60], atol=0.02)  # no longer parallel
     everything = varied(images.expand(50, -1, -1, -1), SliceRecipe())
@@ -160,7 +163,7 @@ def test_the_place_of_the_finding_moves_with_the_image() -> None:
     places = torch.zeros(40, 1, 16, 16)
     places[:, :, 3:7, 9:12] = 1
     images = torch.nn.functional.interpolate(places, scale_factor=4) * 2 - 1
-    moved, along = vary(images, places, replace(SliceRecipe(), gain=0, shift=0), generator())
+    moved, along = vary(images, places, replace(SliceRecipe(), gain=0, shift=0, noise=0), generator())
     bright = moved > 0
     assert bright.any()
     assert float((bright & (along > 0.5)).sum() / (bright | (along > 0.5)).sum()) > 0.9
