@@ -102,14 +102,37 @@ class NonLocal(nn.Module):
         return x + self.out(mixed.transpose(1, 2).unflatten(2, x.shape[2:]))
 
 
-def _norm(channels: int) -> nn.BatchNorm2d:
+class VolumeNorm(nn.BatchNorm2d):
     """Batch normalisation by the statistics of the volume at hand, in training and after it alike."""
-    return nn.BatchNorm2d(channels, track_running_stats=False)
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, track_running_stats=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Slices (z, channel, y, x) of one volume to the same shape."""
+        if self.training:
+            return super().forward(x)
+        mean, variance = _mean_and_variance(x)
+        return F.batch_norm(x, mean, variance, self.weight, self.bias, eps=self.eps)
+
+
+def _mean_and_variance(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each channel of slices (z, channel, y, x); torch adds up each channel in one thread here, so the number of
+    threads changes no digit, as it does within its batch normalisation.
+    """
+    sums, squares = [], []
+    for pixels in x.permute(0, 2, 3, 1).flatten(1, 2):
+        values = pixels.float()
+        sums.append(values.sum(0))
+        squares.append(values.square().sum(0))
+    count = x.numel() // x.shape[1]
+    mean = torch.stack(sums).sum(0) / count
+    return mean, (torch.stack(squares).sum(0) / count - mean.square()).clamp(min=0)
 
 
 class SplitConvUnit(nn.Module):
     """The paper's Conv2d unit: halves of the channels through grouped 5x5 and 7x7, joined with the input, scSE, 1x1,
-    BN, GELU.
+    `VolumeNorm`, GELU.
     """
 
     def __init__(self, channels_in: int, channels_out: int, group_width: int) -> None:
@@ -120,7 +143,7 @@ class SplitConvUnit(nn.Module):
         self.conv7 = nn.Conv2d(half, half, 7, padding=3, groups=groups)
         self.attention = ScSE(2 * channels_in)
         self.mix = nn.Sequential(
-            nn.Conv2d(2 * channels_in, channels_out, 1, bias=False), _norm(channels_out), nn.GELU()
+            nn.Conv2d(2 * channels_in, channels_out, 1, bias=False), VolumeNorm(channels_out), nn.GELU()
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -152,12 +175,12 @@ class Block3d(nn.Sequential):
 
 
 class UpConv(nn.Sequential):
-    """1x1 convolution, BatchNorm, GELU, then twice the in-plane resolution (bilinear)."""
+    """1x1 convolution, `VolumeNorm`, GELU, then twice the in-plane resolution (bilinear)."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__(
             nn.Conv2d(channels_in, channels_out, 1, bias=False),
-            _norm(channels_out),
+            VolumeNorm(channels_out),
             nn.GELU(),
             nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
         )
