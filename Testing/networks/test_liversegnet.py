@@ -44,8 +44,8 @@ def test_a_volume_gives_the_same_in_training_and_after_alone_and_in_a_batch() ->
         learning = network.train()(volumes)
         after = network.eval()(volumes)
         alone = torch.cat([network(volume) for volume in volumes.split(1)])
-    assert torch.allclose(learning[0], after, atol=1e-4)
-    assert torch.allclose(alone, after, atol=1e-4)
+    assert torch.allclose(learning[0], after, atol=1e-3)
+    assert torch.allclose(alone, after, atol=1e-3)
     assert not list(network.buffers())  # nothing is remembered of what was seen
 
 
