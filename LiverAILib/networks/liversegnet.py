@@ -102,32 +102,17 @@ class NonLocal(nn.Module):
         return x + self.out(mixed.transpose(1, 2).unflatten(2, x.shape[2:]))
 
 
-class VolumeNorm(nn.BatchNorm2d):
-    """Batch normalisation by the statistics of the volume at hand, in training and after it alike."""
+class VolumeNorm(nn.InstanceNorm3d):
+    """Batch normalisation of slices by the statistics of their own volume, in training and after it alike: instance
+    normalisation of the volume. The number of threads changes no digit, as it would within torch's batch normalisation.
+    """
 
     def __init__(self, channels: int) -> None:
-        super().__init__(channels, track_running_stats=False)
+        super().__init__(channels, affine=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Slices (z, channel, y, x) of one volume to the same shape."""
-        if self.training:
-            return super().forward(x)
-        mean, variance = _mean_and_variance(x)
-        return F.batch_norm(x, mean, variance, self.weight, self.bias, eps=self.eps)
-
-
-def _mean_and_variance(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Of each channel of slices (z, channel, y, x); torch adds up each channel in one thread here, so the number of
-    threads changes no digit, as it does within its batch normalisation.
-    """
-    sums, squares = [], []
-    for pixels in x.permute(0, 2, 3, 1).flatten(1, 2):
-        values = pixels.float()
-        sums.append(values.sum(0))
-        squares.append(values.square().sum(0))
-    count = x.numel() // x.shape[1]
-    mean = torch.stack(sums).sum(0) / count
-    return mean, (torch.stack(squares).sum(0) / count - mean.square()).clamp(min=0)
+        return _fold(super().forward(_unfold(x, 1)))
 
 
 class SplitConvUnit(nn.Module):

@@ -210,6 +210,11 @@ class Loop:
                 self.best = {key: value.clone() for key, value in self.average.items()}
             self.say(f"validation at step {self.step}: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items()))
 
+    @property
+    def _kept(self) -> dict[str, dict[str, Tensor]]:
+        """The weights of a checkpoint beside the network's own."""
+        return {"average": self.average, "best": self.best}
+
     def _save(self) -> None:
         meta = {
             "step": self.step,
@@ -218,8 +223,7 @@ class Loop:
             "validations": self.validations,
             "identity": dict(self.identity),
         }
-        kept = {"average": self.average, "best": self.best}
-        save_checkpoint(self.work, self.task.network, kept, self.task.optimizer, meta)
+        save_checkpoint(self.work, self.task.network, self._kept, self.task.optimizer, meta)
         plot_curves(self.work / "curves.png", self.task.title, self.losses, self.validations)
 
     def _resume(self) -> None:
@@ -230,8 +234,7 @@ class Loop:
             there = json.loads(file.metadata()["meta"]).get("identity")
         if there != json.loads(json.dumps(dict(self.identity))):
             raise ValueError(f"{self.work} holds another training ({there}). Choose another work folder.")
-        kept = {"average": self.average, "best": self.best}
-        meta = load_checkpoint(self.work, self.task.network, kept, self.task.optimizer)
+        meta = load_checkpoint(self.work, self.task.network, self._kept, self.task.optimizer)
         assert meta is not None
         self.step, self.losses, self.validations = meta["step"], meta["losses"], meta["validations"]
         self.spent_minutes = meta["minutes"]
