@@ -26,6 +26,7 @@ RECIPE_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "seed": (),
     "start_share": ("liversegnet",),
     "shrink": ("nodulenet", "hccnet"),
+    "crop": ("nodulenet", "hccnet"),
     "cosine": ("classifier",),
 }
 
@@ -84,6 +85,13 @@ def add_parser(subparsers: Any, name: str = "train", **options: Any) -> argparse
     budget.add_argument("--learning-rate", type=float)
     budget.add_argument(
         "--shrink", type=int, choices=(1, 2, 4), help="NoduleNet, HCCNet: average slices over N x N pixels (default: 1)"
+    )
+    budget.add_argument(
+        "--crop",
+        type=int,
+        choices=(96, 128, 160, 192, 224),
+        metavar="N",
+        help="NoduleNet, HCCNet: train on parts of N x N pixels, 96 to 224 in steps of 32 (default: whole slices)",
     )
     budget.add_argument(
         "--cosine", action="store_true", default=None, help="classifier: the rate falls along a cosine, for short runs"

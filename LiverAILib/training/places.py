@@ -4,12 +4,16 @@ The paper's networks learnt from labels of whole slices, a hundred thousand of t
 34 layers does not find out what in a slice the label speaks of, so while it trains four 1 x 1 convolutions, one on each
 stage, also say where the finding lies, and are judged by its outline (deep supervision; Lee et al., AISTATS 2015). They
 are no part of the network that is kept.
+
+Their weights are never negative: a place speaks for a finding by what is active there, not by what is not. SMOE shows
+where a stage is active, so it shows the finding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -24,7 +28,7 @@ class PlacingResNet34(nn.Module):
     def __init__(self, network: ResNet34) -> None:
         super().__init__()
         self.network = network
-        self.places = nn.ModuleList(_head(width) for width in network.widths)
+        self.places = nn.ModuleList(PlaceHead(width) for width in network.widths)
 
     def forward(self, x: Tensor) -> Tensor:
         """The network's own logits (batch, 2)."""
@@ -39,12 +43,17 @@ class PlacingResNet34(nn.Module):
         ]
 
 
-def _head(channels: int) -> nn.Conv2d:
-    head = nn.Conv2d(channels, 1, 1)
-    nn.init.zeros_(head.weight)
-    assert head.bias is not None
-    nn.init.constant_(head.bias, -3.0)  # most places hold nothing
-    return head
+class PlaceHead(nn.Module):
+    """A 1 x 1 convolution to one channel with weights >= 0, from (batch, channels, y, x)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((1, channels, 1, 1), -2.0))  # through a softplus: 0.13
+        self.bias = nn.Parameter(torch.tensor([-4.0]))  # most places hold nothing
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, 1, y, x) logits."""
+        return F.conv2d(x, F.softplus(self.weight), self.bias)
 
 
 def without_heads(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

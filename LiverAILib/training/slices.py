@@ -7,8 +7,9 @@ of grey, and resize, rotation and perspective are one resampling. With another b
 proportion (Goyal et al., 2017).
 
 Ours: half of a batch shows a finding, and of real slices there are at least `real_share` where there are any; images
-may be averaged over `shrink` x `shrink` pixels, which is cheaper and takes noise away; noise is added; the network is
-told where in a slice the finding is (`place_share`, see `places`); and the weights of the best validation are kept.
+may be averaged over `shrink` x `shrink` pixels, which is cheaper and takes noise away; a step may see a part of `crop`
+x `crop` pixels of each, which is cheaper too, and always holds some of the finding; noise is added; the network is told
+where in a slice the finding is (`place_share`, see `places`); and the weights of the best validation are kept.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class SliceRecipe:
     warmup_epochs: float = 5
     label_smoothing: float = 0.1
     mixup: float = 0.3
-    area: tuple[float, float] = (0.5, 1.0)
+    area: tuple[float, float] = (0.6, 1.3)
     aspect: tuple[float, float] = (0.8, 1.25)
     rotation_degrees: float = 15.0
     perspective: float = 0.1
@@ -55,6 +56,7 @@ class SliceRecipe:
     noise: float = 0.12
     real_share: float = 0.1
     shrink: int = 1
+    crop: int = 0
     place_share: float = 1.0
     seed: int = 7
 
@@ -192,21 +194,25 @@ def vary(images: Tensor, places: Tensor, recipe: SliceRecipe, generator: torch.G
     """Random resize and crop, rotation, perspective, flip, gain, shift and noise of (n, 1, y, x) in [-1, 1]; air
     outside.
 
-    places: (n, 1, any y, any x) in [0, 1] of the same extent, moved alike. Both results have the images' size.
+    places: (n, 1, any y, any x) in [0, 1] of the same extent, moved alike. Both results have the images' size, or
+    `crop` x `crop`. A crop holds some of the finding, if there is one.
     """
     count = len(images)
+    rows, columns = (recipe.crop, recipe.crop) if recipe.crop else images.shape[2:]
 
     def draw(low: float, high: float) -> Tensor:
         return low + (high - low) * torch.rand(count, generator=generator)
 
     side = draw(*recipe.area).sqrt()
     stretch = torch.exp(0.5 * draw(math.log(recipe.aspect[0]), math.log(recipe.aspect[1])))
-    height, width = (side / stretch).clamp(max=1), (side * stretch).clamp(max=1)
-    centre_y, centre_x = draw(-1, 1) * (1 - height), draw(-1, 1) * (1 - width)
+    height = (side / stretch * rows / images.shape[2]).clamp(max=1)
+    width = (side * stretch * columns / images.shape[3]).clamp(max=1)
+    finding_y, finding_x, reach = _drawn_place(places, generator)
+    centre_y = _between(draw(0, 1), 1 - height, finding_y, reach * height)
+    centre_x = _between(draw(0, 1), 1 - width, finding_x, reach * width)
     angle = draw(-1, 1) * math.radians(recipe.rotation_degrees)
     turned = torch.where(torch.rand(count, generator=generator) < recipe.flip, -1.0, 1.0)
     tilt_y, tilt_x = draw(-1, 1) * recipe.perspective, draw(-1, 1) * recipe.perspective
-    rows, columns = images.shape[2:]
     y = ((torch.arange(rows) + 0.5) * 2 / rows - 1).view(1, -1, 1)
     x = ((torch.arange(columns) + 0.5) * 2 / columns - 1).view(1, 1, -1) * turned.view(-1, 1, 1)
 
@@ -226,6 +232,24 @@ def vary(images: Tensor, places: Tensor, recipe: SliceRecipe, generator: torch.G
         noise = torch.randn(moved.shape, generator=generator)
         moved = moved + tissue * noise * draw(0, recipe.noise).view(-1, 1, 1, 1)
     return moved.clamp(-1, 1), F.grid_sample(places, grid, align_corners=False)
+
+
+def _drawn_place(places: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each (n, 1, y, x) a point of the finding, y and x in [-1, 1], and how far in sizes of half a crop the crop's
+    centre may lie from it; infinite without a finding.
+    """
+    count, _, rows, columns = places.shape
+    flat = places.flatten(1)
+    some = flat.amax(dim=1) > 0
+    point = torch.multinomial(torch.where(some.view(-1, 1), flat, 1.0), 1, generator=generator).view(count)
+    y, x = (point // columns + 0.5) * 2 / rows - 1, (point % columns + 0.5) * 2 / columns - 1
+    return y, x, torch.where(some, 0.7, math.inf)  # less than 1, as the crop is turned
+
+
+def _between(part: Tensor, most: Tensor, point: Tensor, reach: Tensor) -> Tensor:
+    """In [-most, most], and no farther than `reach` from a point where that can be."""
+    low, high = torch.maximum(-most, point - reach), torch.minimum(most, point + reach)
+    return torch.clamp(low + part * (high - low), -most, most)
 
 
 def mix(alpha: float, generator: torch.Generator, *parts: Tensor) -> tuple[Tensor, ...]:

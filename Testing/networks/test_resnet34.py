@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,21 @@ def test_the_output_is_two_logits_of_the_last_stage() -> None:
     images = torch.randn(3, 1, 40, 40)
     assert network(images).shape == (3, 2)
     assert torch.equal(network(images), network.classify(network.stages(images)[-1]))
+
+
+def test_the_finding_is_pooled_between_its_mean_and_its_highest_place() -> None:
+    torch.manual_seed(0)
+    last = torch.rand(2, 8, 5, 6)
+    mean = ResNet34(TINY)
+    places = mean.fc(last.permute(0, 2, 3, 1)).flatten(1, 2)
+    assert torch.allclose(mean.classify(last), places.mean(dim=1), atol=1e-5)
+    for sharpness, expected in ((4.0, (4 * places).exp().mean(dim=1).log() / 4), (500.0, places.amax(dim=1))):
+        sharp = ResNet34(replace(TINY, sharpness=sharpness))
+        sharp.load_state_dict(mean.state_dict())
+        logits = sharp.classify(last)
+        assert torch.allclose(logits[:, 0], places[..., 0].mean(dim=1), atol=1e-5)
+        assert torch.allclose(logits[:, 1], expected[:, 1], atol=0.01)
+    assert PRESETS["paper"].sharpness == 0
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 64, 64), (1, 1, 31, 64), (1, 64, 64)])

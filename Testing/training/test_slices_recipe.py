@@ -13,7 +13,7 @@ import torch
 from LiverAILib.networks.resnet34 import ResNet34, ResNet34Preset
 from LiverAILib.phantom import EVALUATION_SEEDS, Phantom, PhantomOptions, generate
 from LiverAILib.study import Phase
-from LiverAILib.training.places import place_loss
+from LiverAILib.training.places import PlaceHead, place_loss
 from LiverAILib.training.slice_samples import LEFT_OUT, LabelledSlices, SliceSamples, exam_slices
 from LiverAILib.training.slices import SliceRecipe, SliceTraining, auroc, balanced_chances, mix, vary
 
@@ -113,7 +113,7 @@ def test_nothing_is_trained_on_evaluation_seeds(phantom: Phantom) -> None:
 
 
 def varied(images: torch.Tensor, recipe: SliceRecipe, seed: int = 0) -> torch.Tensor:
-    return vary(images, images[:, :, ::4, ::4], recipe, generator(seed))[0]
+    return vary(images, torch.zeros_like(images[:, :, ::4, ::4]), recipe, generator(seed))[0]
 
 
 def test_without_amounts_augmentation_changes_nothing() -> None:
@@ -167,6 +167,28 @@ def test_the_place_of_the_finding_moves_with_the_image() -> None:
     bright = moved > 0
     assert bright.any()
     assert float((bright & (along > 0.5)).sum() / (bright | (along > 0.5)).sum()) > 0.9
+
+
+def test_a_crop_always_holds_some_of_the_finding() -> None:
+    places = torch.zeros(300, 1, 16, 16)
+    corners = torch.randint(1, 15, (200, 2), generator=generator(5))  # the other 100 show nothing
+    places[torch.arange(200), 0, corners[:, 0], corners[:, 1]] = 1
+    images = torch.linspace(-0.9, 0.9, 64).expand(300, 1, 64, 64).contiguous()
+    moved, along = vary(images, places, replace(SliceRecipe(), crop=32, noise=0, gain=0, shift=0), generator())
+    assert moved.shape == along.shape == (300, 1, 32, 32)
+    assert (along[:200].amax(dim=(1, 2, 3)) > 0.2).all()
+    assert not along[200:].any()
+    for shown in (moved[:200], moved[200:]):  # from everywhere, with and without a finding
+        middles = shown[:, 0, 16, 16]
+        assert float(middles.min()) < -0.3
+        assert float(middles.max()) > 0.3
+
+
+def test_a_place_speaks_for_the_finding_by_what_is_active_there() -> None:
+    head = PlaceHead(6)
+    torch.nn.init.normal_(head.weight, std=3)
+    active = torch.rand(2, 6, 4, 4)
+    assert (head(active + 0.1) > head(active)).all()
 
 
 def test_slices_know_where_their_lesions_are(phantom: Phantom) -> None:
