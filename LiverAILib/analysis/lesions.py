@@ -19,7 +19,7 @@ from LiverAILib.study import Phase, Study, Volume
 if TYPE_CHECKING:
     from LiverAILib.analysis.segment import Segmentation
 
-THRESHOLD = 0.5  # see Docs/decisions.md
+THRESHOLD = 0.6  # see Docs/decisions.md
 MIN_LESION_ML = 0.05  # a sphere of 4.6 mm
 MIN_PEAK = 0.7  # a region that nowhere reaches this is noise
 

@@ -10,6 +10,7 @@ the phases the network was trained for), these may stand in `configs/metadata.js
 | lesionclassifier | `crop` | fields of `CropOptions` that differ from its defaults |
 | nodulenet, hccnet | `size` | side of the square in pixels, 256 |
 | nodulenet | `salient_from` | least nodule probability of a slice with a saliency map, 0.5 |
+| nodulenet | `salient_cam` | whether saliency is multiplied with Grad-CAM, false |
 | hccnet | `hcc_threshold` | HCC from this unscaled risk score on |
 
 A package that is not there is left out and said once; one that is damaged, or says what makes no sense, is refused.
@@ -114,8 +115,11 @@ def load_networks(packages: Packages, device: torch.device) -> Networks:
     if "nodulenet" in found:
         bundle = found["nodulenet"]
         salient = _number(bundle, "salient_from", networks.salient_from, 0, 1)
-        stage_ = _slice_network(bundle, device, {"salient_from": salient})
-        networks = replace(networks, nodules=stage_, salient_from=salient)
+        cam = (bundle.metadata.model_extra or {}).get("salient_cam", networks.salient_cam)
+        if not isinstance(cam, bool):
+            raise _refused(bundle, "salient_cam")
+        stage_ = _slice_network(bundle, device, {"salient_from": salient, "salient_cam": cam})
+        networks = replace(networks, nodules=stage_, salient_from=salient, salient_cam=cam)
     if "hccnet" in found:
         bundle = found["hccnet"]
         given = (bundle.metadata.model_extra or {}).get("hcc_threshold")

@@ -189,6 +189,7 @@ def score_phase(
     taken: SliceFormat,
     *,
     salient_from: float = SALIENT_FROM,
+    cam: bool = False,
     device: torch.device | str = "cpu",
 ) -> PhaseSlices:
     """Both networks (each may be missing) on the same slices of one phase. liver: (z, y, x) on the volume's grid."""
@@ -203,7 +204,7 @@ def score_phase(
     saliency, nodule = None, np.zeros(0)
     if nodules is not None:
         network = cast("ResNet34", nodules)
-        saliency, nodule = saliency_volume(network, slices, threshold=salient_from, device=device)
+        saliency, nodule = saliency_volume(network, slices, threshold=salient_from, cam=cam, device=device)
     risk = slice_scores(hcc, slices, device=device) if hcc is not None else np.zeros(0)
     scores = SliceScores(slices=slices.spans, nodule=np.round(nodule, 6).tolist(), hcc=np.round(risk, 6).tolist())
     return PhaseSlices(scores, saliency)

@@ -64,9 +64,11 @@ def longest_mm(plane: Mask, pixel_mm: tuple[float, float]) -> float:
     )
 
 
-def read_scan_slices(network: nn.Module, scan: RealScan, taken: SliceFormat, device: str = "cpu") -> ReadSlices:
+def read_scan_slices(
+    network: nn.Module, scan: RealScan, taken: SliceFormat, device: str = "cpu", *, cam: bool = False
+) -> ReadSlices:
     """NoduleNet on every liver slice of a real scan. Where thin slices are averaged, their masks and saliency are."""
-    found = score_phase(scan.volume, scan.liver, network, None, taken, salient_from=-1.0, device=device)
+    found = score_phase(scan.volume, scan.liver, network, None, taken, salient_from=-1.0, cam=cam, device=device)
     assert found.saliency is not None
     order, _ = canonical_axes(scan.volume.affine)
     axis = order[0]
@@ -95,12 +97,22 @@ def read_scan_slices(network: nn.Module, scan: RealScan, taken: SliceFormat, dev
 
 
 def nodulenet_part(
-    network: nn.Module, scans: Iterable[RealScan], taken: SliceFormat, threshold: float, say: Say, device: str = "cpu"
+    network: nn.Module,
+    scans: Iterable[RealScan],
+    taken: SliceFormat,
+    threshold: float,
+    say: Say,
+    device: str = "cpu",
+    *,
+    cam: bool = False,
 ) -> tuple[Part, list[Picture]]:
-    """Area under the ROC curve over slices, the threshold's sensitivity and specificity, and where saliency peaks."""
+    """Area under the ROC curve over slices, the threshold's sensitivity and specificity, and where saliency peaks.
+
+    cam: the saliency is multiplied with Grad-CAM.
+    """
     read = []
     for scan in scans:
-        read.append(read_scan_slices(network, scan, taken, device))
+        read.append(read_scan_slices(network, scan, taken, device, cam=cam))
         say(f"NoduleNet: {scan.name}, {len(read[-1].probability)} slices")
     names = sorted({single.patient for single in read})
     groups = np.concatenate([np.full(len(r.probability), names.index(r.patient)) for r in read])
@@ -112,7 +124,7 @@ def nodulenet_part(
     figures: list[Figure] = []
     notes: list[str] = []
     rows = [_slice_row(single) for single in read]
-    figures += _saliency_figures(read, names, threshold, notes)
+    figures += _saliency_figures(read, names, threshold, "SMOE x Grad-CAM" if cam else "SMOE", notes)
     if not truth.any() or truth.all():
         notes.append("NoduleNet: the held-out slices are all with or all without a lesion, so there is no AUROC.")
         return Part("nodulenet", figures, rows, notes), []
@@ -132,16 +144,16 @@ def nodulenet_part(
 
 
 def _saliency_figures(
-    read: Sequence[ReadSlices], names: Sequence[str], threshold: float, notes: list[str]
+    read: Sequence[ReadSlices], names: Sequence[str], threshold: float, saliency: str, notes: list[str]
 ) -> list[Figure]:
     """Where the saliency peaks in slices with a large lesion."""
     figures = []
     everywhere = [np.ones(len(r.probability), dtype=np.bool_) for r in read]
     called = [r.probability > threshold for r in read]
     for what, peaks, chosen, goal in (
-        ("SMOE: maximum inside a lesion", [r.peak for r in read], everywhere, ">= 0.90"),
-        ("SMOE: maximum of the liver inside a lesion", [r.peak_in_liver for r in read], everywhere, ""),
-        ("SMOE: maximum inside a lesion, slices called", [r.peak for r in read], called, ""),
+        (f"{saliency}: maximum inside a lesion", [r.peak for r in read], everywhere, ">= 0.90"),
+        (f"{saliency}: maximum of the liver inside a lesion", [r.peak_in_liver for r in read], everywhere, ""),
+        (f"{saliency}: maximum inside a lesion, slices called", [r.peak for r in read], called, ""),
     ):
         hits, group = [], []
         for single, values, own in zip(read, peaks, chosen, strict=True):

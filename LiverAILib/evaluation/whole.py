@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from LiverAILib.analysis.networks import Networks
 from LiverAILib.analysis.pipeline import analyze
@@ -23,12 +24,15 @@ from LiverAILib.readerstudy.statistics.marks import NOT_MARKED, CaseMarks
 
 @dataclass(frozen=True)
 class WholeExam:
-    """One exam. hits: of its synthetic lesions by size. types: true and likeliest type of the found ones."""
+    """One exam. hits: of its synthetic lesions by size. outlines: Dice, and found volume over the true one, of each of
+    these that was found. types: true and likeliest type of the found ones.
+    """
 
     seed: int
     liver_dice: float
     diameters_mm: tuple[float, ...]
     hits: tuple[bool, ...]
+    outlines: tuple[tuple[float, float], ...]
     false: int
     types: tuple[tuple[str, str], ...]
     triage: str | None
@@ -37,7 +41,24 @@ class WholeExam:
 
     def row(self) -> dict[str, Any]:
         """As plain values."""
-        return vars(self) | {"types": [list(pair) for pair in self.types]}
+        return vars(self) | {
+            "outlines": [[round(value, 4) for value in pair] for pair in self.outlines],
+            "types": [list(pair) for pair in self.types],
+        }
+
+
+def outline(
+    found_ids: npt.NDArray[np.integer], true_ids: npt.NDArray[np.integer], same: npt.NDArray[np.bool_], label: int
+) -> tuple[float, float] | None:
+    """Dice, and found volume over the true one, of a true lesion with what finds it, together with the other lesions
+    that this finds too; None if nothing does. same: see `same_regions`.
+    """
+    finding = np.flatnonzero(same[:, label - 1])
+    if not len(finding):
+        return None
+    found = np.isin(found_ids, finding + 1)
+    true = np.isin(true_ids, np.flatnonzero(same[finding].any(axis=0)) + 1)
+    return dice(found, true), float(np.count_nonzero(found) / np.count_nonzero(true))
 
 
 def analyse_exam(exam: PooledExam, segmenter: Segmenter, networks: Networks) -> WholeExam:
@@ -64,6 +85,7 @@ def analyse_exam(exam: PooledExam, segmenter: Segmenter, networks: Networks) -> 
         dice(analysis.liver, exam.liver_mask(reference)),
         tuple(lesion.diameter_mm for lesion in made),
         tuple(bool(same[:, lesion.id - 1].any()) for lesion in made),
+        tuple(pair for lesion in made if (pair := outline(analysis.lesion_ids, ids, same, lesion.id)) is not None),
         int((~same.any(axis=1)).sum()),
         tuple(types),
         None if findings.reading is None else str(findings.reading.triage),
@@ -94,6 +116,12 @@ def whole_part(
     if len(hits):
         found = share(hits, group, name="recall", unit="lesions", grouped_by="exams")
         figures.append(figure_of(found, "recall of lesions, whole analysis", on))
+    outlines = [pair for exam in done for pair in exam.outlines]
+    if outlines:
+        units = f"{len(outlines)} found lesions"
+        agreement, volume = np.median(outlines, axis=0).tolist()
+        figures.append(Figure("Dice of a found lesion, median, whole analysis", on, units, agreement))
+        figures.append(Figure("found volume over true volume of a lesion, median, whole analysis", on, units, volume))
     marks = [CaseMarks(lesion_ratings=(), false_ratings=(1.0,) * exam.false) for exam in done]
     false = false_marks_per_case(marks, threshold=NOT_MARKED, unit="exams")
     figures.append(figure_of(false, "false positives a case, whole analysis", on))

@@ -106,15 +106,22 @@ class ResNet34(nn.Module):
         """Logits (batch, outputs) from the last stage's output.
 
         The last layer on the mean over all places is the mean of the last layer on each. With a sharpness r > 0 the
-        logits z of the findings are pooled as log(mean(exp(r z))) / r instead, which is nearer to the highest
-        (Pinheiro and Collobert, CVPR 2015); that of class 0, nothing, stays the mean.
+        evidence e of a finding (see `evidence`) is pooled as log(mean(exp(r e))) / r instead, which is nearer to the
+        highest (Pinheiro and Collobert, CVPR 2015); the logit of class 0, nothing, stays the mean.
         """
+        mean: Tensor = self.fc(last.mean(dim=(2, 3)))
         if not self.sharpness:
-            logits: Tensor = self.fc(last.mean(dim=(2, 3)))
-            return logits
-        places = self.fc(last.flatten(2).transpose(1, 2)).float()
-        sharp = torch.logsumexp(self.sharpness * places[..., 1:], dim=1) - math.log(places.shape[1])
-        return torch.cat([places[..., :1].mean(dim=1), sharp / self.sharpness], dim=1)
+            return mean
+        evidence = self.evidence(last).float().flatten(2)
+        pooled = torch.logsumexp(self.sharpness * evidence, dim=2) - math.log(evidence.shape[2])
+        return torch.cat([mean[:, :1], mean[:, :1] + pooled / self.sharpness], dim=1)
+
+    def evidence(self, last: Tensor) -> Tensor:
+        """How much each place of the last stage's output speaks for each finding, (batch, outputs - 1, y, x): the last
+        layer's logits there, less that of class 0.
+        """
+        weight, bias = self.fc.weight[1:] - self.fc.weight[:1], self.fc.bias[1:] - self.fc.bias[:1]
+        return F.conv2d(last, weight[:, :, None, None], bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classify(self.stages(x)[-1])

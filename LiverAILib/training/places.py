@@ -1,12 +1,13 @@
 """Where in a slice the finding is, told to a slice network while it learns.
 
 The paper's networks learnt from labels of whole slices, a hundred thousand of them. With a few thousand a network of
-34 layers does not find out what in a slice the label speaks of, so while it trains four 1 x 1 convolutions, one on each
-stage, also say where the finding lies, and are judged by its outline (deep supervision; Lee et al., AISTATS 2015). They
-are no part of the network that is kept.
+34 layers does not find out what in a slice the label speaks of, so while it trains it also says where the finding
+lies, and is judged by its outline (deep supervision; Lee et al., AISTATS 2015): by three 1 x 1 convolutions on the
+first three stages, which are no part of the network that is kept, and on the last stage by the network's own evidence
+at each place. Without the latter what spoke for a lesion was gathered, in the end, at a place where no lesion was.
 
-Their weights are never negative: a place speaks for a finding by what is active there, not by what is not. SMOE shows
-where a stage is active, so it shows the finding.
+The weights of the three are never negative: a place speaks for a finding by what is active there, not by what is not.
+SMOE shows where a stage is active, so it shows the finding.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ _HEADS = "places."
 
 
 class PlacingResNet34(nn.Module):
-    """A ResNet34 with a place head on each of its four stages, at 1/4, 1/8, 1/16 and 1/32 of the image's size."""
+    """A ResNet34 that says where the finding lies after each of its four stages, at 1/4, 1/8, 1/16 and 1/32 of the
+    image's size.
+    """
 
     def __init__(self, network: ResNet34) -> None:
         super().__init__()
         self.network = network
-        self.places = nn.ModuleList(PlaceHead(width) for width in network.widths)
+        self.places = nn.ModuleList(PlaceHead(width) for width in network.widths[:3])
 
     def forward(self, x: Tensor) -> Tensor:
         """The network's own logits (batch, 2)."""
@@ -36,11 +39,10 @@ class PlacingResNet34(nn.Module):
         return logits
 
     def with_places(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The same, and the logits (batch, 1, y, x) of each head."""
-        stages = self.network.stages(x)
-        return self.network.classify(stages[-1]), [
-            head(stage) for head, stage in zip(self.places, stages[1:], strict=True)
-        ]
+        """The same, and the finding's logits (batch, 1, y, x) at the places of each stage."""
+        _, *stages, last = self.network.stages(x)
+        places = [head(stage) for head, stage in zip(self.places, stages, strict=True)]
+        return self.network.classify(last), [*places, self.network.evidence(last)]
 
 
 class PlaceHead(nn.Module):

@@ -113,11 +113,11 @@ class SliceTraining:
         recipe = self.recipe
         chosen = torch.multinomial(self.chances, recipe.batch, replacement=True, generator=generator)
         places = self.train.places[chosen].float() / 255
-        images, places = vary(self._shown(self.train.images[chosen]), places, recipe, generator)
+        images, places = vary(self.shown(self.train.images[chosen]), places, recipe, generator)
         target = F.one_hot(self.train.labels[chosen], 2).float()
         return mix(recipe.mixup, generator, images, target, places)
 
-    def _shown(self, images: Tensor) -> Tensor:
+    def shown(self, images: Tensor) -> Tensor:
         """Kept images (n, 1, y, x) as the network takes them."""
         return F.avg_pool2d(images.float() / 127.5 - 1, self.recipe.shrink)
 
@@ -150,7 +150,7 @@ class SliceTraining:
             torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16_is_fast(self.device)),
         ):
             for part in samples.images.split(64):
-                logits = network(self._shown(part).to(self.device)).float().cpu()
+                logits = network(self.shown(part).to(self.device)).float().cpu()
                 found.append(logits[:, 1] - logits[:, 0])
         return torch.cat(found)
 

@@ -9,21 +9,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from LiverAILib.analysis.calibrate import Calibration, choose_decision, choose_triage
 from LiverAILib.analysis.risk import hcc_risk
+from LiverAILib.analysis.slices import PIXEL_MM
 from LiverAILib.networks.lesion_classifier import CLASSES
+from LiverAILib.saliency import saliency_maps
 from LiverAILib.training.packages import result
-from LiverAILib.training.slice_samples import LEFT_OUT, LabelledSlices
+from LiverAILib.training.slice_samples import LEFT_OUT, PLACE_SHARE, LabelledSlices
 from LiverAILib.training.slices import SliceTraining, auroc
 
 Rows = list[dict[str, Any]]
 
+SALIENT_MM2 = 79.0  # a disc of 1 cm
+
 
 def nodulenet_results(training: SliceTraining) -> tuple[dict[str, Any], Rows]:
-    """`salient_from` (Youden's threshold of the slice probability) and the results, with the trained network's weights
-    in `training.network`. Without validation slices of both kinds nothing is stated.
+    """`salient_from` (Youden's threshold of the slice probability), `salient_cam` (whether saliency multiplied with
+    Grad-CAM is oftener highest in a lesion than without) and the results, with the trained network's weights in
+    `training.network`. Without validation slices of both kinds nothing is stated.
     """
     samples = training.validation
     labels = samples.labels.bool()
@@ -41,7 +47,29 @@ def nodulenet_results(training: SliceTraining) -> tuple[dict[str, Any], Rows]:
     if labels[real].any() and not labels[real].all():
         where = "real slices of validation patients"
         rows.append(result("AUROC, slices with a lesion", where, int(real.sum()), auroc(margins[real], labels[real])))
-    return {"salient_from": round(decision.threshold, 4)}, rows
+    extra: dict[str, Any] = {"salient_from": round(decision.threshold, 4)}
+    peaks = {cam: peaks_in_lesions(training, cam=cam) for cam in (False, True)}
+    for cam, hits in peaks.items():
+        if len(hits):
+            share = float(hits.float().mean())
+            what = f"highest {'SMOE x Grad-CAM' if cam else 'SMOE'} in a lesion"
+            rows.append(result(what, "validation slices with 79 mm2 or more of lesions", len(hits), share))
+            extra["salient_cam"] = bool(peaks[True].sum() > peaks[False].sum())
+    return extra, rows
+
+
+def peaks_in_lesions(training: SliceTraining, *, cam: bool) -> Tensor:
+    """(n,) whether the highest saliency lies in a lesion, of the validation slices that show `SALIENT_MM2` of them."""
+    samples = training.validation
+    cell_mm2 = (PIXEL_MM * PLACE_SHARE) ** 2
+    large = samples.places.float().sum(dim=(1, 2, 3)) / 255 * cell_mm2 >= SALIENT_MM2
+    network = training.network.network.eval()
+    hits = [torch.zeros(0, dtype=torch.bool)]
+    for images, places in zip(samples.images[large].split(32), samples.places[large].split(32), strict=True):
+        maps, _ = saliency_maps(network, training.shown(images).to(training.device), cam=cam)
+        cells = F.adaptive_max_pool2d(maps.cpu().unsqueeze(1), places.shape[2:]).flatten(1).argmax(dim=1, keepdim=True)
+        hits.append(places.flatten(1).gather(1, cells).squeeze(1) > 0)
+    return torch.cat(hits)
 
 
 def hccnet_results(training: SliceTraining, slices: LabelledSlices) -> tuple[dict[str, Any], Rows]:

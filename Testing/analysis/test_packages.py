@@ -39,6 +39,7 @@ def test_every_package_becomes_a_network_with_what_its_metadata_says(models: Pat
     assert networks.triage == TriageThresholds(0.2, 0.8, 0.5)
     assert networks.hcc_threshold == 0.25
     assert networks.salient_from == 0.0
+    assert networks.salient_cam
     assert networks.slice_format.size == 96
     assert networks.detector is not None
     assert networks.detector.phases == {Phase.NON_CONTRAST, Phase.ARTERIAL, Phase.PORTAL_VENOUS}
@@ -76,6 +77,7 @@ def test_a_damaged_package_is_refused_and_not_left_out(tmp_path: Path) -> None:
         ("hccnet", {"hcc_threshold": "high"}, "at hcc_threshold"),
         ("hccnet", {"network": "NoduleNet"}, "holds a NoduleNet, not a HCCNet"),
         ("nodulenet", {"size": 4}, "at size"),
+        ("nodulenet", {"salient_cam": "yes"}, "at salient_cam"),
         ("nodulenet", {"input": INPUT | {"phases": ["early"]}}, "at input.phases"),
         ("nodulenet", {"input": INPUT | {"window_hu": [0, 100]}}, "takes a window"),
         ("lesionclassifier", {"triage": {"benign_below": 0.9, "malignant_from": 0.1}}, "triage thresholds"),

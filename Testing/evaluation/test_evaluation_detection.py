@@ -13,8 +13,9 @@ from toy_pool import PV, toy_exam, toy_scan
 from LiverAILib.analysis.boxes3d import FoundBoxes
 from LiverAILib.evaluation.detecting_part import detector_part
 from LiverAILib.evaluation.detection import detect_in_exam, detect_in_scan, exam_figures, judge, recall_at
+from LiverAILib.evaluation.overlap import same_regions
 from LiverAILib.evaluation.part import draw_pictures
-from LiverAILib.evaluation.whole import whole_part
+from LiverAILib.evaluation.whole import outline, whole_part
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.readerstudy.statistics.marks import NOT_MARKED
 from LiverAILib.study import Phase
@@ -119,3 +120,16 @@ def test_the_whole_analysis_is_held_against_the_truth() -> None:
     assert values["seven-class accuracy of found lesions, whole analysis"] == 1
     assert values["liver Dice, mean, whole analysis"] == 1
     assert part.cases[1]["triage"] == "low"
+    assert len(part.cases[0]["outlines"]) == 1
+    assert values["Dice of a found lesion, median, whole analysis"] == pytest.approx(part.cases[0]["outlines"][0][0])
+
+
+def test_an_outline_is_held_against_all_lesions_that_it_covers() -> None:
+    true = np.zeros((1, 4, 40), np.int32)
+    true[0, 0, 0:10], true[0, 0, 10:20], true[0, 0, 30:40] = 1, 2, 3
+    found = np.zeros_like(true)
+    found[0, 0:2, 0:20], found[0, 0, 30:35] = 1, 2
+    same = same_regions(found, true)
+    assert outline(found, true, same, 1) == outline(found, true, same, 2) == (pytest.approx(2 / 3), 2.0)
+    assert outline(found, true, same, 3) == (pytest.approx(2 / 3), 0.5)
+    assert outline(found * 0, true, same_regions(found * 0, true), 1) is None

@@ -42,12 +42,14 @@ def test_the_finding_is_pooled_between_its_mean_and_its_highest_place() -> None:
     mean = ResNet34(TINY)
     places = mean.fc(last.permute(0, 2, 3, 1)).flatten(1, 2)
     assert torch.allclose(mean.classify(last), places.mean(dim=1), atol=1e-5)
-    for sharpness, expected in ((4.0, (4 * places).exp().mean(dim=1).log() / 4), (500.0, places.amax(dim=1))):
+    evidence = places[..., 1] - places[..., 0]
+    assert torch.allclose(mean.evidence(last).flatten(1), evidence, atol=1e-5)
+    for sharpness, expected in ((4.0, (4 * evidence).exp().mean(dim=1).log() / 4), (500.0, evidence.amax(dim=1))):
         sharp = ResNet34(replace(TINY, sharpness=sharpness))
         sharp.load_state_dict(mean.state_dict())
         logits = sharp.classify(last)
         assert torch.allclose(logits[:, 0], places[..., 0].mean(dim=1), atol=1e-5)
-        assert torch.allclose(logits[:, 1], expected[:, 1], atol=0.01)
+        assert torch.allclose(logits[:, 1] - logits[:, 0], expected, atol=0.01)
     assert PRESETS["paper"].sharpness == 0
 
 

@@ -70,6 +70,7 @@ def test_nodulenet_and_hccnet_are_trained_and_packed_from_one_pool(data: Path, p
     assert metadata["input"]["in_plane_mm"] == 5.0
     assert any(row["what"].startswith("AUROC") for row in metadata["results"])
     assert 0 <= metadata["salient_from"] <= 1
+    assert isinstance(metadata["salient_cam"], bool)
 
 
 def test_classifier_is_trained_and_packed(data: Path, pool: Path, tmp_path: Path) -> None:

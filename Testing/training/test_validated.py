@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,11 @@ import torch
 from LiverAILib.analysis.calibrate import fit_temperature
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.networks.lesion_classifier import CLASSES
-from LiverAILib.training.validated import FoundInCase, classifier_results, detector_results
+from LiverAILib.networks.resnet34 import ResNet34, ResNet34Preset
+from LiverAILib.training import validated
+from LiverAILib.training.slice_samples import SliceSamples
+from LiverAILib.training.slices import SliceRecipe, SliceTraining
+from LiverAILib.training.validated import FoundInCase, classifier_results, detector_results, nodulenet_results
 
 
 def found(scores: list[float], hits: list[list[int]], lesions: int) -> FoundInCase:
@@ -26,6 +32,39 @@ def test_the_operating_point_allows_one_false_box_a_case() -> None:
     assert [(row["value"], row["n"]) for row in rows] == [(pytest.approx(2 / 3, abs=1e-4), 3), (1.0, 2)]
     assert detector_results(cases, "toys", false_a_case=0.0)[1][0]["value"] == pytest.approx(1 / 3, abs=1e-4)
     assert detector_results([found([0.9], [[]], 0)], "toys") == ({}, [])
+
+
+@pytest.mark.parametrize("right", [False, True])
+def test_saliency_is_multiplied_with_grad_cam_where_its_peaks_are_then_oftener_in_a_lesion(
+    monkeypatch: pytest.MonkeyPatch, right: bool
+) -> None:
+    count, far = 6, 20
+    labels = torch.tensor([0, 1] * (count // 2))
+    images = torch.randint(0, 255, (count, 1, 64, 64), dtype=torch.uint8)
+    places = torch.zeros((count, 1, 16, 16), dtype=torch.uint8)
+    places[1::2, :, 4:8, 4:8] = 255  # 16 cells of 25 mm2
+    places[3, :, 4:7] = places[3, :, :, 4:7] = 0  # one that is small
+    real = torch.zeros(count, dtype=torch.bool)
+    numbers = torch.arange(count)
+    samples = SliceSamples(images, labels, numbers, numbers, real, places)
+    held = replace(samples, patients=numbers + 100)
+    tiny = ResNet34(ResNet34Preset((4, 4, 8, 8), (1, 1, 1, 1)))
+    training = SliceTraining(samples, held, SliceRecipe(batch=2), tiny)
+
+    def maps(network: ResNet34, shown: torch.Tensor, *, cam: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        found = torch.zeros(len(shown), 64, 64)
+        at = far if cam is right else far + 30  # the lesion is in pixels 16 to 31
+        found[:, at, at] = 1
+        return found, torch.zeros(len(shown))
+
+    monkeypatch.setattr(validated, "saliency_maps", maps)
+    extra, rows = nodulenet_results(training)
+    assert extra["salient_cam"] is right
+    shares = {row["what"]: (row["value"], row["n"]) for row in rows if row["what"].startswith("highest")}
+    assert shares == {
+        "highest SMOE in a lesion": (0.0 if right else 1.0, 2),
+        "highest SMOE x Grad-CAM in a lesion": (1.0 if right else 0.0, 2),
+    }
 
 
 def test_the_classifiers_package_gets_a_triage_that_misses_no_tumour() -> None:
