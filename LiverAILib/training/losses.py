@@ -38,9 +38,23 @@ def overlap_loss(logits: Tensor, target: Tensor, weight: Tensor, miss: Tensor) -
     return torch.where(present, 1 - (overlap + 10) / (total + 10), 0.0).mean()
 
 
+def slice_overlap_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Soft Dice loss of one structure in each slice that shows it, averaged with the root of the areas as weights, so
+    that the ends of an organ count beside its middle.
+
+    logits, target: (batch, z, y, x). 0 without any such slice.
+    """
+    probability = logits.sigmoid()
+    overlap, predicted, wanted = (value.sum(dim=(2, 3)) for value in (probability * target, probability**2, target**2))
+    loss = 1 - (2 * overlap + 10) / (predicted + wanted + 10)
+    weight = target.sum(dim=(2, 3)).sqrt()
+    return (loss * weight).sum() / weight.sum().clamp_min(1e-6)
+
+
 def segmentation_loss(outputs: list[Tensor], target: Tensor, weight: Tensor | None = None) -> Tensor:
     """Cross entropy plus an overlap term, summed over the full and the deep-supervision outputs (LiAIDS, Methods: with
-    Dice; for lesions we count a miss more, `LESION_MISS`).
+    Dice; for lesions we count a miss more, `LESION_MISS`, and the liver's Dice counts slice by slice too: the volume's
+    alone left out the liver's tips).
 
     outputs: logits (batch, 2, z, y, x), full resolution first. target: (batch, 2, z, y, x), liver and lesion.
     weight: (batch, 1, z, y, x) of lesion voxels, see `lesion_weights`; 1 without it.
@@ -57,7 +71,8 @@ def segmentation_loss(outputs: list[Tensor], target: Tensor, weight: Tensor | No
         if logits.shape != target.shape:
             wanted, here = (F.interpolate(x, logits.shape[2:], mode="area") for x in (target, weights))
         entropy = F.binary_cross_entropy_with_logits(logits, wanted, pos_weight=positive * here)
-        total = total + share * (entropy + overlap_loss(logits, wanted, here, miss))
+        ends = slice_overlap_loss(logits[:, 0], wanted[:, 0])
+        total = total + share * (entropy + overlap_loss(logits, wanted, here, miss) + 0.5 * ends)
     return total
 
 

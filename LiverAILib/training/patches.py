@@ -16,6 +16,7 @@ from LiverAILib.training.cases import LABEL_STEP, TrainingCase
 from LiverAILib.training.implants import implant_lesions
 from LiverAILib.training.looks import contrast_look
 
+BEND_REACH_MM = 70.0  # places so far apart are displaced independently
 ENHANCES_HU = 50.0  # soft tissue without contrast medium; what is above it in a portal-venous scan is enhancement
 
 
@@ -28,6 +29,8 @@ class PatchOptions:
     nearly as large as the body teach the network where the liver lies; whole slices are what it is given later.
     bright: how often a portal-venous look is enhanced more than it was, `enhancement` times the HU above 50, as a
     higher dose or a lower tube voltage would; the liver may then come near the end of the window.
+    stretch: largest ratio of the scales in y and x. bend_mm: spread of a smooth random displacement in plane, as
+    patients differ more than a turn and a scale.
     close: how often a synthetic case is cut around the liver, as the real ones are, and as `analysis.segment` does for
     its closer looks.
     """
@@ -43,6 +46,8 @@ class PatchOptions:
     close: float = 0.4
     rotation_degrees: float = 12.0
     scale: tuple[float, float] = (0.85, 1.2)
+    stretch: float = 1.15
+    bend_mm: float = 4.0
     slice_mm: tuple[float, float] = (1.6, 6.5)
     gain: float = 0.12
     shift_hu: float = 12.0
@@ -89,8 +94,14 @@ class PatchSource:
                 if len(inside) >= 4:
                     lesions.append(inside + torch.tensor([axis.start for axis in boxes[i]]))
             liver = (case.codes >= LABEL_STEP).nonzero()
-            self._voxels[case.name] = (lesions, liver[:: max(1, len(liver) // 5000)].clone())
+            self._voxels[case.name] = (lesions, liver[:: max(1, len(liver) // 20_000)].clone())
         return self._voxels[case.name]
+
+    def _liver_voxel(self, liver: Tensor) -> Tensor:
+        """One of these voxels (n, 3), with every slice as likely as any other: the ends as often as the middle."""
+        slices = liver[:, 0].unique()
+        inside = liver[liver[:, 0] == slices[self._integer(len(slices))]]
+        return inside[self._integer(len(inside))]
 
     def _closeup(self, case: TrainingCase) -> TrainingCase:
         """The case cut `CLOSER_LOOK_MM` around its liver."""
@@ -121,7 +132,7 @@ class PatchSource:
             voxels = lesions[self._integer(len(lesions))]
             centre = voxels[self._integer(len(voxels))].float()
         elif len(liver) and where < self.options.at_lesion + self.options.at_liver:
-            centre = liver[self._integer(len(liver))].float()
+            centre = self._liver_voxel(liver).float()
         else:
             centre = torch.tensor([self._random(0, s) for s in case.image.shape])
         middle = torch.tensor(case.image.shape) / 2
@@ -165,11 +176,13 @@ class PatchSource:
         index = index.clamp(0, total - 1)
         angle = math.radians(self._random(-1, 1) * self.options.rotation_degrees)
         rows, columns = case.image.shape[1:]
-        step_y = (torch.arange(height) - (height - 1) / 2) / scale
-        step_x = (torch.arange(width) - (width - 1) / 2) / scale
+        stretch = math.exp(self._random(-0.5, 0.5) * math.log(self.options.stretch))
+        step_y = (torch.arange(height) - (height - 1) / 2) / (scale * stretch)
+        step_x = (torch.arange(width) - (width - 1) / 2) / (scale / stretch)
         y = centre[1] + step_y[:, None] * math.cos(angle) - step_x[None] * math.sin(angle)
         x = centre[2] + step_y[:, None] * math.sin(angle) + step_x[None] * math.cos(angle)
-        grid = torch.stack([(2 * x + 1) / columns - 1, (2 * y + 1) / rows - 1], dim=-1)
+        bend_y, bend_x = self._bend(height, width, case.in_plane_mm) / case.in_plane_mm
+        grid = torch.stack([(2 * (x + bend_x) + 1) / columns - 1, (2 * (y + bend_y) + 1) / rows - 1], dim=-1)
         hu = torch.full((depth * group, height, width), -1024.0)
         codes = torch.zeros((depth * group, height, width), dtype=torch.uint8)
         if inside.any():
@@ -187,6 +200,12 @@ class PatchSource:
             hu = hu.clamp(*WINDOW_HU).unflatten(0, (depth, group)).mean(dim=1)
             codes = codes.unflatten(0, (depth, group))[:, group // 2]
         return hu, codes
+
+    def _bend(self, height: int, width: int, pixel_mm: float) -> Tensor:
+        """A smooth random displacement (2, y, x) in mm, the same for all slices."""
+        rows, columns = (max(2, round(n * pixel_mm / BEND_REACH_MM) + 1) for n in (height, width))
+        coarse = torch.randn(1, 2, rows, columns, generator=self.generator) * self.options.bend_mm
+        return F.interpolate(coarse, size=(height, width), mode="bicubic", align_corners=True)[0]
 
     def _vary(self, hu: Tensor) -> Tensor:
         """Random gain, shift, blur, correlated noise and salt-and-pepper; windowed to [-1, 1]."""

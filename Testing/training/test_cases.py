@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,6 +128,30 @@ def test_patches_keep_image_and_target_together(folder: Path) -> None:
     assert lesions > 5
 
 
+def test_each_slice_of_the_liver_is_chosen_as_often_as_any_other(folder: Path) -> None:
+    source = PatchSource([training_case(find_cases(folder)[0], 1.0)], PatchOptions(), seed=1)
+    liver = torch.tensor([[0, 5, 5]] + [[1, y, x] for y in range(10) for x in range(10)])
+    chosen = [int(source._liver_voxel(liver)[0]) for _ in range(200)]
+    assert 70 < sum(chosen) < 130
+
+
+def test_bending_moves_image_and_target_smoothly() -> None:
+    codes = torch.zeros(40, 120, 120, dtype=torch.uint8)
+    codes[:, 40:80, 40:80] = LABEL_STEP
+    image = torch.where(codes > 0, 150, -30).to(torch.int16)
+    case = TrainingCase("made", image, codes, 5.0, 1.0, looks=False)
+    still: dict[str, Any] = {"scale": (1, 1), "stretch": 1, "rotation_degrees": 0, "close": 0, "slice_mm": (5.0, 5.1)}
+    options = PatchOptions((8, 120, 120), towards_middle=1, gain=0, shift_hu=0, noise_hu=0, salt_and_pepper=0, **still)
+    for bend_mm, least, most in ((0.0, 0.0, 0.08), (6.0, 0.1, 0.5)):
+        patch = PatchSource([case], replace(options, bend_mm=bend_mm), seed=3).draw()
+        shown, true = patch.image[0] > 0, patch.target[0] > 0
+        assert (shown ^ true).float().mean() < 0.01
+        inside = true.any(dim=(1, 2))
+        assert int(inside.sum()) >= 6
+        moved = (true ^ (codes[:8] > 0))[inside].float().mean() * 9  # of the square's area
+        assert least <= float(moved) <= most
+
+
 def test_synthetic_cases_are_also_shown_cut_around_their_liver() -> None:
     image = torch.full((30, 120, 120), 50, dtype=torch.int16)
     codes = torch.zeros(30, 120, 120, dtype=torch.uint8)
@@ -134,7 +160,14 @@ def test_synthetic_cases_are_also_shown_cut_around_their_liver() -> None:
     shares = []
     for close in (0.0, 1.0):
         options = PatchOptions(
-            size=(8, 120, 120), scale=(1, 1), rotation_degrees=0, at_liver=1, at_lesion=0, close=close
+            size=(8, 120, 120),
+            scale=(1, 1),
+            stretch=1,
+            bend_mm=0,
+            rotation_degrees=0,
+            at_liver=1,
+            at_lesion=0,
+            close=close,
         )
         patch = PatchSource([case], options, seed=1).draw()
         assert patch.target[0].any()

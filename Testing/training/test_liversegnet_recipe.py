@@ -14,7 +14,7 @@ from LiverAILib.networks.liversegnet import PRESETS, LiverSegNet
 from LiverAILib.training import liversegnet
 from LiverAILib.training.cases import find_cases, training_case
 from LiverAILib.training.liversegnet import SegmentationRecipe, SegmentationTask, train_segmentation
-from LiverAILib.training.losses import lesion_weights, overlap_loss, segmentation_loss
+from LiverAILib.training.losses import lesion_weights, overlap_loss, segmentation_loss, slice_overlap_loss
 from LiverAILib.training.patches import PatchOptions
 
 RECIPE = SegmentationRecipe(
@@ -96,6 +96,20 @@ def test_overlap_loss_is_dice_when_both_errors_count_alike_and_else_a_miss_is_de
     dice = 2 * 384 / (384 + 512)
     assert overlap(less, target) == pytest.approx(1 - dice, abs=0.02)
     assert overlap(less, target, miss=0.7) > 1.5 * overlap(more, target, miss=0.7)
+
+
+def test_the_ends_of_an_organ_count_beside_its_middle() -> None:
+    target = torch.zeros(1, 4, 20, 20)
+    target[0, 1, :, :] = target[0, 2, :10, :10] = 1  # 400 and 100 voxels; weights 2 : 1
+    losses = []
+    for missed in ((), (1,), (2,)):
+        logits = 40 * target - 20
+        for number in missed:
+            logits[0, number] = -20
+        losses.append(float(slice_overlap_loss(logits, target)))
+    assert losses[0] == pytest.approx(0, abs=1e-3)
+    assert losses[1] / losses[2] == pytest.approx(2, rel=0.1)  # by voxels it were 4
+    assert float(slice_overlap_loss(torch.zeros(1, 4, 20, 20), torch.zeros(1, 4, 20, 20))) == 0
 
 
 def test_voxels_of_small_lesions_weigh_more() -> None:
