@@ -142,14 +142,11 @@ def test_bending_moves_image_and_target_smoothly() -> None:
     case = TrainingCase("made", image, codes, 5.0, 1.0, looks=False)
     still: dict[str, Any] = {"scale": (1, 1), "stretch": 1, "rotation_degrees": 0, "close": 0, "slice_mm": (5.0, 5.1)}
     options = PatchOptions((8, 120, 120), towards_middle=1, gain=0, shift_hu=0, noise_hu=0, salt_and_pepper=0, **still)
-    for bend_mm, least, most in ((0.0, 0.0, 0.11), (6.0, 0.15, 0.5)):
-        patch = PatchSource([case], replace(options, bend_mm=bend_mm), seed=3).draw()
-        shown, true = patch.image[0] > 0, patch.target[0] > 0
-        assert (shown ^ true).float().mean() < 0.01
-        inside = true.any(dim=(1, 2))
-        assert int(inside.sum()) >= 6
-        moved = (true ^ (codes[:8] > 0))[inside].float().mean() * 9  # of the square's area
-        assert least <= float(moved) <= most
+    drawn = [PatchSource([case], replace(options, bend_mm=mm), seed=3).draw() for mm in (0.0, 8.0)]
+    for patch in drawn:
+        assert ((patch.image[0] > 0) ^ (patch.target[0] > 0)).float().mean() < 0.01
+    straight, bent = (patch.target[0] > 0 for patch in drawn)
+    assert 0.05 < float((straight ^ bent).sum() / straight.sum()) < 0.6
 
 
 def test_synthetic_cases_are_also_shown_cut_around_their_liver() -> None:
