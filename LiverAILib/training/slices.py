@@ -57,6 +57,7 @@ class SliceRecipe:
     real_share: float = 0.1
     shrink: int = 1
     crop: int = 0
+    validation_slices: int = 1500
     place_share: float = 1.0
     seed: int = 7
 
@@ -85,6 +86,7 @@ class SliceTraining:
             raise ValueError("The training slices are all positive or all negative. Add the other kind.")
         torch.manual_seed(recipe.seed)
         self.train, self.validation, self.recipe = train, validation, recipe
+        self._checked = few(validation, recipe.validation_slices, recipe.seed)
         self.title = {"nodulenet": "NoduleNet", "hccnet": "HCCNet"}[recipe.target]
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network = PlacingResNet34(network or ResNet34(recipe.preset)).to(self.device)
@@ -131,13 +133,15 @@ class SliceTraining:
         return loss + recipe.place_share * place_loss(found, places.to(self.device)) if recipe.place_share else loss
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Area under the ROC curve over the validation slices, and over the real ones among them."""
-        labels = self.validation.labels.bool()
+        """Area under the ROC curve over `validation_slices` of the validation slices, and over the real ones among
+        them, which are all there.
+        """
+        labels = self._checked.labels.bool()
         if not labels.any() or labels.all():
             return {}
-        scores = self.scores(network, self.validation)
+        scores = self.scores(network, self._checked)
         figures = {"AUROC": auroc(scores, labels)}
-        real = self.validation.real
+        real = self._checked.real
         if labels[real].any() and not labels[real].all() and not real.all():
             figures["AUROC, real slices"] = auroc(scores[real], labels[real])
         return figures
@@ -171,6 +175,15 @@ class SliceTraining:
             self, work, total, self.recipe.seed, identity, self.steps_per_epoch, minutes, say, keep_best="AUROC"
         )
         return without_heads(loop.run()), loop
+
+
+def few(samples: SliceSamples, most: int, seed: int) -> SliceSamples:
+    """All real slices, and as many others, drawn by seed, as make `most` of all."""
+    made = torch.nonzero(~samples.real).flatten()
+    left = max(most - int(samples.real.sum()), 0)
+    kept = samples.real.clone()
+    kept[made[torch.randperm(len(made), generator=torch.Generator().manual_seed(seed))[:left]]] = True
+    return SliceSamples(*(part[kept] for part in vars(samples).values()))
 
 
 def balanced_chances(samples: SliceSamples, real_share: float) -> Tensor:

@@ -15,7 +15,7 @@ from LiverAILib.phantom import EVALUATION_SEEDS, Phantom, PhantomOptions, genera
 from LiverAILib.study import Phase
 from LiverAILib.training.places import PlaceHead, place_loss
 from LiverAILib.training.slice_samples import LEFT_OUT, LabelledSlices, SliceSamples, exam_slices
-from LiverAILib.training.slices import SliceRecipe, SliceTraining, auroc, balanced_chances, mix, vary
+from LiverAILib.training.slices import SliceRecipe, SliceTraining, auroc, balanced_chances, few, mix, vary
 
 TINY = ResNet34Preset((4, 4, 8, 8), (1, 1, 1, 1))
 COARSE = PhantomOptions(spacing_mm=(8, 4, 4), liver_crop_mm=5, lesions=("cyst", "hcc"))
@@ -80,6 +80,16 @@ def test_slices_that_hardly_show_a_lesion_are_left_out_and_a_few_are_drawn(phant
     few.save(tmp_path / "slices.npz")
     again = LabelledSlices.load(tmp_path / "slices.npz")
     assert all(torch.equal(value, vars(again)[key]) for key, value in vars(few).items())
+
+
+def test_a_validation_on_the_way_sees_all_real_slices_and_some_others() -> None:
+    samples = replace(toy(40, 0, 1), real=torch.arange(40) < 6)
+    some = few(samples, 16, 3)
+    assert len(some) == 16
+    assert some.patients[some.real].tolist() == list(range(6))
+    assert len(few(samples, 100, 3)) == 40
+    assert len(few(samples, 2, 3)) == 6
+    assert torch.equal(some.patients, few(samples, 16, 3).patients)
 
 
 def test_real_slices_and_both_labels_are_drawn_often_enough() -> None:
