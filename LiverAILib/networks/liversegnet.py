@@ -102,13 +102,26 @@ class NonLocal(nn.Module):
         return x + self.out(mixed.transpose(1, 2).unflatten(2, x.shape[2:]))
 
 
-class VolumeNorm(nn.InstanceNorm3d):
-    """Batch normalisation of slices by the statistics of their own volume, in training and after it alike: instance
-    normalisation of the volume. The number of threads changes no digit, as it would within torch's batch normalisation.
+class InstanceNorm(nn.InstanceNorm3d):
+    """Instance normalisation with learnt scale and shift, and with right gradients on the CPU: torch (2.13) reads a
+    gradient that comes to it in channels-last order as if it were in plain order.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, affine=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channel, z, y, x) to the same shape."""
+        normal = super().forward(x)
+        if normal.requires_grad:
+            normal.register_hook(Tensor.contiguous)
+        return normal
+
+
+class VolumeNorm(InstanceNorm):
+    """Batch normalisation of slices by the statistics of their own volume, in training and after it alike: instance
+    normalisation of the volume. The number of threads changes no digit, as it would within torch's batch normalisation.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Slices (z, channel, y, x) of one volume to the same shape."""
@@ -154,7 +167,7 @@ class Block3d(nn.Sequential):
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__(
             nn.Conv3d(channels_in, channels_out, 3, padding=1, bias=False),
-            nn.InstanceNorm3d(channels_out, affine=True),
+            InstanceNorm(channels_out),
             nn.GELU(),
         )
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from LiverAILib.networks.liversegnet import PRESETS, LiverSegNet, NonLocal, ScSE, SplitConvUnit
+from LiverAILib.networks.liversegnet import PRESETS, InstanceNorm, LiverSegNet, NonLocal, ScSE, SplitConvUnit
 
 TINY = replace(PRESETS["compact"], stem=4, levels=(8, 8, 16, 16), bottom=(16, 16), group_width=2, pool_bins=(1, 2))
 
@@ -47,6 +47,43 @@ def test_a_volume_gives_the_same_in_training_and_after_alone_and_in_a_batch() ->
     assert torch.allclose(learning[0], after, atol=1e-3)
     assert torch.allclose(alone, after, atol=1e-3)
     assert not list(network.buffers())  # nothing is remembered of what was seen
+
+
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last_3d])
+def test_the_gradient_of_the_normalisation_is_right_in_whatever_order_it_comes(order: torch.memory_format) -> None:
+    torch.manual_seed(0)
+    norm = InstanceNorm(4)
+    nn.init.normal_(norm.weight)
+    x = torch.randn(1, 4, 6, 10, 12, requires_grad=True)
+    arriving = torch.randn(1, 4, 6, 10, 12).contiguous(memory_format=order)
+    found = torch.autograd.grad(norm(x), [x, norm.weight, norm.bias], arriving)
+    variance, mean = torch.var_mean(x, (2, 3, 4), unbiased=False, keepdim=True)
+    scale, shift = norm.weight.view(1, -1, 1, 1, 1), norm.bias.view(1, -1, 1, 1, 1)
+    plain = (x - mean) / (variance + norm.eps).sqrt() * scale + shift
+    assert torch.allclose(norm(x), plain, atol=1e-5)
+    for own, wanted in zip(found, torch.autograd.grad(plain, [x, norm.weight, norm.bias], arriving), strict=True):
+        assert torch.allclose(own, wanted, atol=1e-4)
+
+
+def test_the_networks_gradient_is_the_loss_slope() -> None:
+    """A step along the gradient changes the loss by the square of its length, as far as the step is small."""
+    torch.manual_seed(0)
+    network = LiverSegNet(TINY).double().train()
+    volume = torch.randn(1, 1, 8, 96, 96).double()
+
+    def loss() -> Tensor:
+        outputs: list[Tensor] = network(volume)
+        return torch.stack([(output - 1).square().mean() for output in outputs]).sum()
+
+    value = loss()
+    gradients = torch.autograd.grad(value, list(network.parameters()))
+    steepness = float(sum(part.square().sum() for part in gradients))
+    step = 1e-5
+    with torch.no_grad():
+        for weight, part in zip(network.parameters(), gradients, strict=True):
+            weight -= step * part
+        fallen = float(value - loss())
+    assert fallen == pytest.approx(step * steepness, rel=0.02)
 
 
 def test_a_gradient_reaches_every_parameter() -> None:
