@@ -5,7 +5,7 @@ The real scans that it was trained on end shortly beyond the liver, so that is w
 counts. If it shows more liver than was seen before, another follows.
 
 Post-processing, all of it: a voxel is liver as surely as it is liver or lesion, since lesions are part of the liver;
-the liver is the largest connected region of that over one half, its holes filled slice by slice; lesion probability
+the liver is the largest connected region of that over `LIVER_THRESHOLD`, its holes filled slice by slice; lesion probability
 outside the liver is set to zero.
 """
 
@@ -29,7 +29,7 @@ from LiverAILib.study import Volume
 
 CHUNK = 64  # at most so many slices in one pass of the network
 OVERLAP = 8
-LIVER_THRESHOLD = 0.5
+LIVER_THRESHOLD = 0.45  # see Docs/decisions.md
 CLOSER_LOOK_MM = 25.0  # around the liver that was found before
 CLOSER_LOOK_MOST = 0.9  # of the volume: a look at nearly the same would show nothing new
 REACHES_ON_MM = 20.0  # surroundings that grow by more, so a liver 5 mm from their edge, call for another look
