@@ -5,8 +5,8 @@ The real scans that it was trained on end shortly beyond the liver, so that is w
 counts. If it shows more liver than was seen before, another follows.
 
 Post-processing, all of it: a voxel is liver as surely as it is liver or lesion, since lesions are part of the liver;
-the liver is the largest connected region of that over `LIVER_THRESHOLD`, its holes filled slice by slice; lesion probability
-outside the liver is set to zero.
+the liver is the largest connected region of that over `LIVER_THRESHOLD`, its holes filled slice by slice; lesion
+probability outside the liver is set to zero.
 """
 
 from __future__ import annotations
