@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,16 @@ from pathlib import Path
 
 from LiverAILib.errors import LiverAIError
 from LiverAILib.export.run_folder import RunFolder, read_run
+
+#: Runs a command and prints its largest resident memory as the last line. A process of its own, since the system counts
+#: the memory of whoever starts a process as that process's too, and an evaluation may hold gigabytes.
+_MEASURE = """
+import os, subprocess, sys
+process = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+print(usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,9 @@ def analyze_command(arguments: Sequence[str | Path], out: Path) -> Cost:
     """
     command = [
         sys.executable,
+        "-c",
+        _MEASURE,
+        sys.executable,
         "-m",
         "LiverAILib.cli",
         "analyze",
@@ -42,13 +54,11 @@ def analyze_command(arguments: Sequence[str | Path], out: Path) -> Cost:
     ]
     with tempfile.TemporaryFile() as said:
         started = time.perf_counter()
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said)  # noqa: S603
-        _, status, usage = os.wait4(process.pid, 0)
+        process = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, check=False)  # noqa: S603
         seconds = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             said.seek(0)
             lines = said.read().decode(errors="replace").strip().splitlines()
             raise LiverAIError(f"analyze ended with {process.returncode}: {lines[-1] if lines else 'no message'}")
     unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB elsewhere
-    return Cost(seconds, usage.ru_maxrss * unit / 1e9, read_run(out))
+    return Cost(seconds, int(process.stdout.split()[-1]) * unit / 1e9, read_run(out))

@@ -108,9 +108,11 @@ def test_the_command_is_measured_in_a_process_of_its_own(tmp_path: Path) -> None
     hu[:, 10:50, 10:50] = 50
     sitk.WriteImage(array_to_sitk(hu, toy_affine()), tmp_path / "ct.nrrd")
     arguments = ["--arterial", tmp_path / "ct.nrrd", "--models", tmp_path / "models", "--threads", "1"]
+    held = np.ones(2_000_000_000, np.uint8)  # by whoever measures: no part of the cost
     cost = analyze_command(arguments, tmp_path / "run")
     assert cost.seconds > 0
-    assert 0.1 < cost.peak_gb < 4
+    assert 0.1 < cost.peak_gb < held.nbytes / 1e9
+    del held
     assert list(cost.run.findings.phases) == [Phase.ARTERIAL]
     with pytest.raises(LiverAIError, match=r"ended with 6: liverai: .* is there already"):
         analyze_command(arguments, tmp_path / "run")
