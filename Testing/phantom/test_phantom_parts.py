@@ -74,7 +74,9 @@ def test_contrast_runs_through_the_vessels_in_order(seed: int) -> None:
     seconds = draw_seconds(rng)
     hu = draw_enhancement(rng, 58.0, cirrhotic=False, seconds=seconds).hu
     arterial, portal, delayed = Phase.ARTERIAL, Phase.PORTAL_VENOUS, Phase.DELAYED
-    assert hu["aorta"][arterial] > hu["aorta"][portal] > hu["aorta"][delayed] > hu["aorta"][Phase.NON_CONTRAST]
+    assert hu["aorta"][portal] > hu["aorta"][delayed] > hu["aorta"][Phase.NON_CONTRAST]
+    if seconds[arterial] > 28:  # one taken very early may come before the aorta's peak
+        assert hu["aorta"][arterial] > hu["aorta"][portal]
     assert hu["aorta"][arterial] > hu["portal_vein"][arterial] > hu["hepatic_vein"][arterial]
     assert (
         hu["hepatic_vein"][portal] > hu["liver"][portal] > hu["liver"][arterial] > hu["liver"][Phase.NON_CONTRAST] - 1
