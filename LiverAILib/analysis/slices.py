@@ -192,7 +192,10 @@ def score_phase(
     cam: bool = False,
     device: torch.device | str = "cpu",
 ) -> PhaseSlices:
-    """Both networks (each may be missing) on the same slices of one phase. liver: (z, y, x) on the volume's grid."""
+    """Both networks (each may be missing) on the same slices of one phase. liver: (z, y, x) on the volume's grid.
+
+    salient_from, cam: see `threshold` and `cam` of `saliency_volume`.
+    """
     slices = liver_slices(
         volume,
         liver,
