@@ -53,7 +53,9 @@ def nodulenet_results(training: SliceTraining) -> tuple[dict[str, Any], Rows]:
         if len(hits):
             share = float(hits.float().mean())
             what = f"highest {'SMOE x Grad-CAM' if cam else 'SMOE'} in a lesion"
-            rows.append(result(what, f"validation slices with {SALIENT_MM2:g} mm2 or more of lesions", len(hits), share))
+            rows.append(
+                result(what, f"validation slices with {SALIENT_MM2:g} mm2 or more of lesions", len(hits), share)
+            )
             extra["salient_cam"] = bool(peaks[True].sum() > peaks[False].sum())
     return extra, rows
 
