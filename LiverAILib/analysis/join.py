@@ -1,8 +1,9 @@
 """The phases' segmentations brought together on the reference phase's grid.
 
 Each other phase is shifted so that its liver overlaps best with the reference phase's (breathing), and the highest
-lesion probability of any phase counts, since many lesions show in one phase only. A phase in which much of the liver
-looks like lesion while it does not in another one is left out: a fatty liver does so before contrast medium reaches it.
+lesion probability of any phase counts, since many lesions show in one phase only. Two kinds of phases do not count
+beside others: the non-contrast one, which adds false lesions and no true ones; and one in which much of the liver looks
+like lesion while it does not in another, as a fatty liver does before contrast medium reaches it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ Box = tuple[slice, slice, slice]
 @dataclass(frozen=True)
 class JointMap:
     """The phases' segmentations on the reference grid: the reference phase's liver, the highest lesion probability of
-    any phase, and LPS shifts in mm from the reference to each phase that has a liver.
+    any phase that counts, and LPS shifts in mm from the reference to each phase that has a liver.
     """
 
     liver: Mask
@@ -52,22 +53,24 @@ def join_phases(study: Study, segmentations: Mapping[Phase, Segmentation]) -> Jo
         for phase, segmentation in segmentations.items()
         if not segmentation.liver.any()
     ] + notes
+    counted = {phase for phase, found in segmentations.items() if found.liver.any()} - diffuse
+    if counted > {Phase.NON_CONTRAST}:
+        counted.remove(Phase.NON_CONTRAST)
     shifts = {reference: np.zeros(3)}
     if liver.any():
         box = bounding_box(liver)
         own, probability = probability, np.zeros(probability.shape, np.float32)  # what stays 0 takes no memory
         joint = probability[box]
-        if reference not in diffuse:
+        if reference in counted:
             joint[:] = own[box]
         for phase, other in segmentations.items():
             if phase is reference or not other.liver.any():
                 continue
             there = study.volumes[phase]
             shifts[phase] = liver_shift(volume, liver, there, other.liver)
-            if phase in diffuse:
-                continue
-            seen = _resample(other.lesion_probability, bounding_box(other.liver), there, volume, box, shifts[phase])
-            np.maximum(joint, seen, out=joint, where=liver[box])
+            if phase in counted:
+                seen = _resample(other.lesion_probability, bounding_box(other.liver), there, volume, box, shifts[phase])
+                np.maximum(joint, seen, out=joint, where=liver[box])
     return JointMap(liver, probability, shifts, warnings)
 
 

@@ -41,7 +41,7 @@ class SegmentationRecipe:
     learning_rate: float = 0.005
     weight_decay: float = 0.05
     warmup: float = 0.02
-    synthetic_share: float = 0.3
+    synthetic_share: float = 0.4
     start_share: float = 0.0
     seed: int = 7
     patches: PatchOptions = field(default_factory=PatchOptions)

@@ -37,7 +37,7 @@ class PatchOptions:
 
     size: tuple[int, int, int] = (24, 224, 288)
     towards_middle: float = 0.7
-    at_lesion: float = 0.45
+    at_lesion: float = 0.5
     at_liver: float = 0.40
     other_look: float = 0.5
     implants: float = 0.55

@@ -153,3 +153,19 @@ def test_a_phase_in_which_the_whole_liver_looks_like_lesion_is_not_believed_agai
     assert np.array_equal(both.lesion_ids > 0, liver)
     assert len(both.warnings) == 2
     assert "Check whether it is a lesion" in both.warnings[0]
+
+
+def test_the_non_contrast_phase_counts_where_no_other_does() -> None:
+    liver, lesion, false = ball((12, 40, 40), 36), ball((12, 46, 40), 9), ball((12, 28, 40), 9)
+    found = {
+        Phase.NON_CONTRAST: segmentation(liver, false),
+        Phase.ARTERIAL: segmentation(liver),
+        Phase.PORTAL_VENOUS: segmentation(liver, lesion),
+    }
+    for wanted, phases in ((lesion, list(found)), (false, [Phase.NON_CONTRAST])):
+        study = Study({phase: volume() for phase in phases})
+        measured = find_lesions(study, {phase: found[phase] for phase in phases})
+        assert np.array_equal(measured.lesion_ids > 0, wanted)
+    flooded = found | {phase: segmentation(liver, liver) for phase in (Phase.ARTERIAL, Phase.PORTAL_VENOUS)}
+    measured = find_lesions(Study({phase: volume() for phase in flooded}), flooded)
+    assert np.array_equal(measured.lesion_ids > 0, false)
