@@ -1,7 +1,7 @@
 """Stage 4: the voxels of each lesion, from the segmentation inside its box.
 
 In this order, F being the share of the ellipsoid that fits the box:
-1. `segmentation`: lesion probability over one half in the slightly enlarged box, if it comes to F = 0.1;
+1. `segmentation`: lesion probability over `lesions.THRESHOLD` in the slightly enlarged box, if it comes to F = 0.1;
 2. `low_probability`: over half of the box's highest probability, if that is 0.1 or more, in the region that holds it,
    if this comes to F = 0.7;
 3. `contrast`: liver voxels near the ellipsoid whose smoothed HU are on the lesion's side of the middle between the
@@ -22,11 +22,11 @@ import numpy as np
 import numpy.typing as npt
 
 from LiverAILib.analysis.boxes3d import Boxes, box_slices
+from LiverAILib.analysis.lesions import THRESHOLD
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
 
-THRESHOLD = 0.5
 ENLARGE = 0.1  # of each side at each end, one voxel at least
 LEAST_FILL = 0.1
 LEAST_GUESSED_FILL = 0.7

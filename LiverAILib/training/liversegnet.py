@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from LiverAILib.analysis.lesions import THRESHOLD
 from LiverAILib.analysis.segment import bfloat16_is_fast, segment
 from LiverAILib.evaluation.overlap import dice
 from LiverAILib.networks.liversegnet import LiverSegNet
@@ -146,7 +147,7 @@ def train_segmentation(
 def validation_dice(
     network: LiverSegNet, files: CaseFiles, in_plane_mm: float, device: torch.device
 ) -> tuple[float, float]:
-    """Dice of liver and of lesion voxels (from one half on) for one case on its own grid."""
+    """Dice of liver and of lesion voxels, cut where the analysis cuts them, for one case on its own grid."""
     found = segment(network, files.volume(), in_plane_mm, device)
     label = files.labels()
-    return dice(found.liver, label >= 1), dice(found.lesion_probability > 0.5, label == 2)
+    return dice(found.liver, label >= 1), dice(found.lesion_probability > THRESHOLD, label == 2)
