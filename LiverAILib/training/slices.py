@@ -8,8 +8,9 @@ proportion (Goyal et al., 2017).
 
 Ours: half of a batch shows a finding, and of real slices there are at least `real_share` where there are any; images
 may be averaged over `shrink` x `shrink` pixels, which is cheaper and takes noise away; a step may see a part of `crop`
-x `crop` pixels of each, which is cheaper too, and always holds some of the finding; noise is added; the network is told
-where in a slice the finding is (`place_share`, see `places`); and the weights of the best validation are kept.
+x `crop` pixels of each, which is cheaper too, and always holds some of the finding or else of the liver; noise is
+added; the network is told where in a slice the finding is (`place_share`, see `places`); and the weights of the best
+validation are kept.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ from LiverAILib.networks.resnet34 import ResNet34
 from LiverAILib.training.loop import Loop
 from LiverAILib.training.places import PlacingResNet34, place_loss, without_heads
 from LiverAILib.training.slice_samples import SliceSamples, Target
+
+AIR = -0.999  # images are higher than this where the liver and its surroundings are
+REACH = 0.7  # of half a crop: how far its centre may lie from what it must show; less than 1, as the crop is turned
 
 
 @dataclass(frozen=True)
@@ -208,7 +212,7 @@ def vary(images: Tensor, places: Tensor, recipe: SliceRecipe, generator: torch.G
     outside.
 
     places: (n, 1, any y, any x) in [0, 1] of the same extent, moved alike. Both results have the images' size, or
-    `crop` x `crop`. A crop holds some of the finding, if there is one.
+    `crop` x `crop`. A crop holds some of the finding, if there is one, and some of the liver if there is none.
     """
     count = len(images)
     rows, columns = (recipe.crop, recipe.crop) if recipe.crop else images.shape[2:]
@@ -220,9 +224,9 @@ def vary(images: Tensor, places: Tensor, recipe: SliceRecipe, generator: torch.G
     stretch = torch.exp(0.5 * draw(math.log(recipe.aspect[0]), math.log(recipe.aspect[1])))
     height = (side / stretch * rows / images.shape[2]).clamp(max=1)
     width = (side * stretch * columns / images.shape[3]).clamp(max=1)
-    finding_y, finding_x, reach = _drawn_place(places, generator)
-    centre_y = _between(draw(0, 1), 1 - height, finding_y, reach * height)
-    centre_x = _between(draw(0, 1), 1 - width, finding_x, reach * width)
+    shown_y, shown_x = _drawn_place(images, places, generator)
+    centre_y = _between(draw(0, 1), 1 - height, shown_y, REACH * height)
+    centre_x = _between(draw(0, 1), 1 - width, shown_x, REACH * width)
     angle = draw(-1, 1) * math.radians(recipe.rotation_degrees)
     turned = torch.where(torch.rand(count, generator=generator) < recipe.flip, -1.0, 1.0)
     tilt_y, tilt_x = draw(-1, 1) * recipe.perspective, draw(-1, 1) * recipe.perspective
@@ -238,7 +242,7 @@ def vary(images: Tensor, places: Tensor, recipe: SliceRecipe, generator: torch.G
     source_x = each(centre_x) + each(angle.cos()) * u - each(angle.sin()) * v
     grid = torch.stack([source_x.expand(-1, rows, columns), source_y.expand(-1, rows, columns)], dim=-1)
     moved = F.grid_sample(images + 1, grid, align_corners=False) - 1  # so that the zero padding is air
-    tissue = moved > -0.999
+    tissue = moved > AIR
     gain, shift = draw(-1, 1) * recipe.gain, draw(-1, 1) * recipe.shift
     moved = moved * (1 + gain.view(-1, 1, 1, 1)) + shift.view(-1, 1, 1, 1)
     if recipe.noise > 0:
@@ -247,16 +251,17 @@ def vary(images: Tensor, places: Tensor, recipe: SliceRecipe, generator: torch.G
     return moved.clamp(-1, 1), F.grid_sample(places, grid, align_corners=False)
 
 
-def _drawn_place(places: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each (n, 1, y, x) a point of the finding, y and x in [-1, 1], and how far in sizes of half a crop the crop's
-    centre may lie from it; infinite without a finding.
+def _drawn_place(images: Tensor, places: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Of each image (n, 1, y, x) a point of the finding, or where nothing is found of what is no air: y and x in
+    [-1, 1].
     """
     count, _, rows, columns = places.shape
     flat = places.flatten(1)
-    some = flat.amax(dim=1) > 0
-    point = torch.multinomial(torch.where(some.view(-1, 1), flat, 1.0), 1, generator=generator).view(count)
-    y, x = (point // columns + 0.5) * 2 / rows - 1, (point % columns + 0.5) * 2 / columns - 1
-    return y, x, torch.where(some, 0.7, math.inf)  # less than 1, as the crop is turned
+    some = flat.amax(dim=1, keepdim=True) > 0
+    tissue = (F.adaptive_max_pool2d(images, (rows, columns)) > AIR).float().flatten(1)
+    tissue = torch.where(tissue.amax(dim=1, keepdim=True) > 0, tissue, 1.0)
+    point = torch.multinomial(torch.where(some, flat, tissue), 1, generator=generator).view(count)
+    return (point // columns + 0.5) * 2 / rows - 1, (point % columns + 0.5) * 2 / columns - 1
 
 
 def _between(part: Tensor, most: Tensor, point: Tensor, reach: Tensor) -> Tensor:
