@@ -9,8 +9,8 @@ proportion (Goyal et al., 2017).
 Ours: half of a batch shows a finding, and of real slices there are at least `real_share` where there are any; images
 may be averaged over `shrink` x `shrink` pixels, which is cheaper and takes noise away; a step may see a part of `crop`
 x `crop` pixels of each, which is cheaper too, and always holds some of the finding or else of the liver; noise is
-added; the network is told where in a slice the finding is (`place_share`, see `places`); and the weights of the best
-validation are kept.
+added; NoduleNet's lesions are partly put in on the way (`implants`, see `slice_implants`); the network is told where in
+a slice the finding is (`place_share`, see `places`); and the weights of the best validation are kept.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from LiverAILib.analysis.segment import bfloat16_is_fast
+from LiverAILib.analysis.slices import PIXEL_MM
 from LiverAILib.networks.resnet34 import ResNet34
 from LiverAILib.training.loop import Loop
 from LiverAILib.training.places import PlacingResNet34, place_loss, without_heads
+from LiverAILib.training.slice_implants import implant_in_slice
 from LiverAILib.training.slice_samples import SliceSamples, Target
 
 AIR = -0.999  # images are higher than this where the liver and its surroundings are
@@ -59,6 +61,7 @@ class SliceRecipe:
     shift: float = 0.15
     noise: float = 0.12
     real_share: float = 0.1
+    implants: float = 0.5
     shrink: int = 1
     crop: int = 0
     validation_slices: int = 1500
@@ -118,10 +121,20 @@ class SliceTraining:
         """One varied batch, pairs mixed: images, targets (n, 2), places."""
         recipe = self.recipe
         chosen = torch.multinomial(self.chances, recipe.batch, replacement=True, generator=generator)
-        places = self.train.places[chosen].float() / 255
-        images, places = vary(self.shown(self.train.images[chosen]), places, recipe, generator)
-        target = F.one_hot(self.train.labels[chosen], 2).float()
-        return mix(recipe.mixup, generator, images, target, places)
+        labels = self.train.labels[chosen]
+        given = (labels == 1) & (torch.rand(recipe.batch, generator=generator) < recipe.implants)
+        if recipe.target == "hccnet":  # an implant has no type
+            given[:] = False
+        if given.any():
+            without = self.chances * (self.train.labels == 0)
+            chosen[given] = torch.multinomial(without, int(given.sum()), replacement=True, generator=generator)
+        images, places = self.train.images[chosen].float() / 127.5 - 1, self.train.places[chosen].float() / 255
+        for number in given.nonzero().flatten().tolist():
+            images[number, 0], lesions = implant_in_slice(images[number, 0], PIXEL_MM, generator)
+            labels[number] = int(lesions.any())
+            places[number] = F.adaptive_avg_pool2d(lesions.float()[None], (places.shape[2], places.shape[3]))
+        images, places = vary(F.avg_pool2d(images, recipe.shrink), places, recipe, generator)
+        return mix(recipe.mixup, generator, images, F.one_hot(labels, 2).float(), places)
 
     def shown(self, images: Tensor) -> Tensor:
         """Kept images (n, 1, y, x) as the network takes them."""
@@ -192,8 +205,11 @@ def few(samples: SliceSamples, most: int, seed: int) -> SliceSamples:
 
 def balanced_chances(samples: SliceSamples, real_share: float) -> Tensor:
     """(n,) how likely each slice is drawn: both labels alike, and real slices at least `real_share` of each label that
-    has any.
+    has any. Within these a slice counts as the root of the area that it shows: the ends of the liver are many slices
+    with little to see.
     """
+    area = torch.cat([part.flatten(1).gt(0).sum(dim=1) for part in samples.images.split(256)])
+    weights = area.double().clamp(min=1).sqrt()
     chances = torch.zeros(len(samples))
     for label in (0, 1):
         group = samples.labels == label
@@ -201,9 +217,9 @@ def balanced_chances(samples: SliceSamples, real_share: float) -> Tensor:
         share = float(real.sum()) / max(float(group.sum()), 1)
         if real.any() and made.any():
             share = max(share, real_share)
-        for part, weight in ((real, share), (made, 1 - share)):
+        for part, wanted in ((real, share), (made, 1 - share)):
             if part.any():
-                chances[part] = weight / float(part.sum())
+                chances[part] = (wanted * weights[part] / weights[part].sum()).float()
     return chances
 
 

@@ -160,7 +160,7 @@ def test_each_augmentation_does_what_it_is_called() -> None:
 def test_slices_may_be_learnt_from_and_scored_with_their_pixels_averaged() -> None:
     samples = toy(8, 0, 1)
     large = replace(samples, images=samples.images.repeat_interleave(2, 2).repeat_interleave(2, 3))
-    recipe = replace(STILL, batch=4, mixup=0)
+    recipe = replace(STILL, batch=4, mixup=0, implants=0)
     task = SliceTraining(samples, toy(8, 100, 2), recipe, ResNet34(TINY))
     shrinking = SliceTraining(large, toy(8, 100, 2), replace(recipe, shrink=2), ResNet34(TINY))
     for one, other in zip(task.draw(generator()), shrinking.draw(generator()), strict=True):
