@@ -2,8 +2,8 @@
 
 Source: Mundhenk, Chen and Friedland, "Efficient Saliency Maps for Explainable AI", 2019 (FastCAM), as Wang et al.
 (Br J Cancer 2021) use it: the SMOE scale of five layers' activations, each map normalised over its image, enlarged
-to the image's size and averaged with weights 1 to 5 (deep layers count more). As an option the result is multiplied
-with Grad-CAM, which makes it specific to the class; FastCAM does so.
+to the image's size and averaged with weights, 1 to 5 at first (deep layers count more). As an option the result is
+multiplied with Grad-CAM, which makes it specific to the class; FastCAM does so.
 
 A map that is the same everywhere says nothing, so its normalised form is zero (the formula is 0/0 there).
 """
@@ -11,6 +11,7 @@ A map that is the same everywhere says nothing, so its normalised form is zero (
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
@@ -23,6 +24,20 @@ from LiverAILib.networks.resnet34 import ResNet34
 
 EPSILON = 1e-7  # added to the activations, as FastCAM does: log2(0) is not a number
 WEIGHTS = (1.0, 2.0, 3.0, 4.0, 5.0)
+
+
+@dataclass(frozen=True)
+class SaliencyMix:
+    """What a map is made of. weights: of the five layers, first layer first. cam: multiply with Grad-CAM of the
+    finding. Raises ValueError for a negative weight, or none above 0.
+    """
+
+    weights: tuple[float, float, float, float, float] = WEIGHTS
+    cam: bool = False
+
+    def __post_init__(self) -> None:
+        if not all(0 <= weight < float("inf") for weight in self.weights) or not any(self.weights):
+            raise ValueError(f"Saliency weights are 0 or more, one at least above 0, not {self.weights}.")
 
 
 def smoe_scale(activations: Tensor) -> Tensor:
@@ -78,22 +93,40 @@ def grad_cam(network: ResNet34, last: Tensor, target: int = 1) -> Tensor:
     return torch.where(peak > 0, cam / peak.clamp_min(1e-30), 0.0)
 
 
-def saliency_maps(network: ResNet34, images: Tensor, *, cam: bool = False) -> tuple[Tensor, Tensor]:
-    """Saliency (batch, y, x) in [0, 1] and the finding's probability (batch,) of windowed slices (batch, 1, y, x).
-
-    cam: multiply with Grad-CAM of the finding.
+@dataclass(frozen=True)
+class SaliencyParts:
+    """Of images (batch, 1, y, x): each layer's normalised SMOE (batch, its y, its x), Grad-CAM of the finding, and the
+    finding's probability (batch,).
     """
+
+    layers: tuple[Tensor, ...]
+    cam: Tensor
+    probability: Tensor
+
+    def mixed(self, mix: SaliencyMix, size: tuple[int, int]) -> Tensor:
+        """The saliency (batch, *size) in [0, 1]."""
+        maps = combine(self.layers, size, mix.weights)
+        if mix.cam:
+            maps = maps * F.interpolate(self.cam.unsqueeze(1), size, mode="bilinear", align_corners=False).squeeze(1)
+        return maps
+
+
+def saliency_parts(network: ResNet34, images: Tensor) -> SaliencyParts:
+    """What saliency is mixed from, of windowed slices (batch, 1, y, x)."""
     with torch.no_grad():
         stages = network.stages(images)
         probability = torch.softmax(network.classify(stages[-1]).float(), dim=1)[:, 1]
-        size = (images.shape[2], images.shape[3])
-        maps = combine([normalise(smoe_scale(stage.float())) for stage in stages], size)
-        if cam:
-            focus = F.interpolate(
-                grad_cam(network, stages[-1].float()).unsqueeze(1), size, mode="bilinear", align_corners=False
-            )
-            maps = maps * focus.squeeze(1)
-    return maps, probability
+        layers = tuple(normalise(smoe_scale(stage.float())) for stage in stages)
+        return SaliencyParts(layers, grad_cam(network, stages[-1].float()), probability)
+
+
+def saliency_maps(network: ResNet34, images: Tensor, mix: SaliencyMix | None = None) -> tuple[Tensor, Tensor]:
+    """Saliency (batch, y, x) in [0, 1] and the finding's probability (batch,) of windowed slices (batch, 1, y, x).
+
+    mix: as published, all five layers and no Grad-CAM, if None.
+    """
+    parts = saliency_parts(network, images)
+    return parts.mixed(mix or SaliencyMix(), (images.shape[2], images.shape[3])), parts.probability
 
 
 def share_inside(

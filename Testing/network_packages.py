@@ -25,7 +25,12 @@ STATED: dict[str, dict[str, Any]] = {
         "network": "LesionClassifier",
         "triage": {"benign_below": 0.2, "malignant_from": 0.8, "decision": 0.5},
     },
-    "nodulenet": {"network": "NoduleNet", "salient_from": 0.0, "salient_cam": True, "size": 96},
+    "nodulenet": {
+        "network": "NoduleNet",
+        "salient_from": 0.0,
+        "saliency": {"weights": [0, 2, 3, 4, 0], "cam": True},
+        "size": 96,
+    },
     "hccnet": {"network": "HCCNet", "hcc_threshold": 0.25, "size": 96},
 }
 

@@ -10,7 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from LiverAILib.networks.resnet34 import ResNet34, ResNet34Preset
-from LiverAILib.saliency import combine, grad_cam, normalise, peak_inside, saliency_maps, share_inside, smoe_scale
+from LiverAILib.saliency import (
+    SaliencyMix,
+    combine,
+    grad_cam,
+    normalise,
+    peak_inside,
+    saliency_maps,
+    share_inside,
+    smoe_scale,
+)
 
 TINY = ResNet34Preset((4, 4, 8, 8), (1, 1, 1, 1))
 
@@ -127,7 +136,7 @@ def test_the_product_with_grad_cam_is_nowhere_higher_and_works_without_gradients
     network, images = network_and_images()
     plain, _ = saliency_maps(network, images)
     with torch.inference_mode():
-        product, _ = saliency_maps(network, images, cam=True)
+        product, _ = saliency_maps(network, images, SaliencyMix(cam=True))
     assert (product <= plain + 1e-6).all()
     assert product.shape == plain.shape
     assert all(p.grad is None for p in network.parameters())
@@ -159,3 +168,13 @@ def test_whether_the_highest_saliency_lies_in_a_lesion() -> None:
     assert peak_inside(saliency * 0 + 1, lesion) is None
     with pytest.raises(ValueError, match="not on one grid"):
         peak_inside(saliency, lesion[1:])
+
+
+def test_a_mix_leaves_layers_out_and_refuses_what_makes_no_sense() -> None:
+    network, images = network_and_images()
+    middle, _ = saliency_maps(network, images, SaliencyMix((0, 1, 2, 3, 0)))
+    layers = [normalise(smoe_scale(stage)) for stage in network.stages(images)]
+    assert torch.equal(middle, combine(layers[1:4], (96, 64), (1, 2, 3)))
+    for weights in ((0.0,) * 5, (-1.0, 1, 1, 1, 1), (float("nan"), 1, 1, 1, 1)):
+        with pytest.raises(ValueError, match="Saliency weights"):
+            SaliencyMix(weights)

@@ -22,6 +22,8 @@ from LiverAILib.study import ClinicalRecord, Phase, Study, Volume
 if TYPE_CHECKING:
     from torch import nn
 
+    from LiverAILib.saliency import SaliencyMix
+
 Parameters = Mapping[str, float | int | str | bool]
 Run = TypeVar("Run")
 
@@ -82,8 +84,8 @@ class Networks:
     """What is there of detector, classifier, NoduleNet (`nodules`) and HCCNet (`hcc`); None is left out.
 
     triage: the classifier's thresholds, None if its package has none. hcc_threshold: of the unscaled risk score.
-    salient_from: nodule probability over which a slice gets a saliency map. salient_cam: whether the map is multiplied
-    with Grad-CAM. device: where the slice networks are.
+    salient_from: nodule probability over which a slice gets a saliency map. saliency: what the map is made of,
+    as published if None. device: where the slice networks are.
     notes: on what is missing, for the findings' warnings.
     """
 
@@ -95,7 +97,7 @@ class Networks:
     hcc_threshold: float | None = None
     slice_format: SliceFormat = SliceFormat()
     salient_from: float = 0.5
-    salient_cam: bool = False
+    saliency: SaliencyMix | None = None
     device: str = "cpu"
     notes: tuple[str, ...] = ()
 

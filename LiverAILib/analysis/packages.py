@@ -10,7 +10,7 @@ the phases the network was trained for), these may stand in `configs/metadata.js
 | lesionclassifier | `crop` | fields of `CropOptions` that differ from its defaults |
 | nodulenet, hccnet | `size` | side of the square in pixels, 256 |
 | nodulenet | `salient_from` | least nodule probability of a slice with a saliency map, 0.5 |
-| nodulenet | `salient_cam` | whether saliency is multiplied with Grad-CAM, false |
+| nodulenet | `saliency` | `{"weights": [1, 2, 3, 4, 5], "cam": false}`, also the defaults (`SaliencyMix`) |
 | hccnet | `hcc_threshold` | HCC from this unscaled risk score on |
 
 A package that is not there is left out and said once; one that is damaged, or says what makes no sense, is refused.
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from LiverAILib.analysis.crops import CropOptions
     from LiverAILib.networks.lesion_classifier import LesionClassifier
+    from LiverAILib.saliency import SaliencyMix
 
 #: The package of each stage, the network it has to hold, and what is missing without it.
 STAGE_PACKAGES: Mapping[str, tuple[str, str]] = {
@@ -115,17 +116,16 @@ def load_networks(packages: Packages, device: torch.device) -> Networks:
     if "nodulenet" in found:
         bundle = found["nodulenet"]
         salient = _number(bundle, "salient_from", networks.salient_from, 0, 1)
-        cam = (bundle.metadata.model_extra or {}).get("salient_cam", networks.salient_cam)
-        if not isinstance(cam, bool):
-            raise _refused(bundle, "salient_cam")
-        stage_ = _slice_network(bundle, device, {"salient_from": salient, "salient_cam": cam})
-        networks = replace(networks, nodules=stage_, salient_from=salient, salient_cam=cam)
+        mix = _saliency(bundle)
+        stated: dict[str, float | str | bool] = {"salient_from": salient, "saliency_cam": mix.cam}
+        stated["saliency_weights"] = ", ".join(f"{weight:g}" for weight in mix.weights)
+        networks = replace(networks, nodules=_slice_network(bundle, device, stated), salient_from=salient, saliency=mix)
     if "hccnet" in found:
         bundle = found["hccnet"]
         given = (bundle.metadata.model_extra or {}).get("hcc_threshold")
         threshold = None if given is None else _number(bundle, "hcc_threshold", 0.0, 0, 10)
-        stated = {} if threshold is None else {"hcc_threshold": threshold}
-        networks = replace(networks, hcc=_slice_network(bundle, device, stated), hcc_threshold=threshold)
+        risk = {} if threshold is None else {"hcc_threshold": threshold}
+        networks = replace(networks, hcc=_slice_network(bundle, device, risk), hcc_threshold=threshold)
     return networks
 
 
@@ -191,8 +191,24 @@ def _classify(
     return classify_lesions(network, volumes, usable, clinical, options=options, progress=progress)
 
 
-def _slice_network(bundle: Bundle, device: torch.device, parameters: dict[str, float]) -> Stage[nn.Module]:
+def _slice_network(
+    bundle: Bundle, device: torch.device, parameters: Mapping[str, float | str | bool]
+) -> Stage[nn.Module]:
     return Stage(bundle.load().to(device), bundle.model, _phases(bundle), {**parameters})
+
+
+def _saliency(bundle: Bundle) -> SaliencyMix:
+    from LiverAILib.saliency import SaliencyMix
+
+    if "saliency" not in (bundle.metadata.model_extra or {}):
+        return SaliencyMix()
+    given = _mapping(bundle, "saliency")
+    if unknown := set(given) - {field.name for field in fields(SaliencyMix)}:
+        raise _refused(bundle, f"saliency.{sorted(unknown)[0]}")
+    try:
+        return TypeAdapter(SaliencyMix).validate_python(given)
+    except ValidationError as error:
+        raise _refused(bundle, "saliency") from error
 
 
 def _slice_format(bundle: Bundle) -> SliceFormat:

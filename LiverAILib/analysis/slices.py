@@ -25,7 +25,7 @@ from LiverAILib.analysis.grid import MIN_SLICE_MM, NetworkGrid, liver_part, part
 from LiverAILib.analysis.networks import SliceFormat
 from LiverAILib.findings import SliceScores
 from LiverAILib.networks.resnet34 import ResNet34
-from LiverAILib.saliency import saliency_maps
+from LiverAILib.saliency import SaliencyMix, saliency_maps
 from LiverAILib.study import Volume
 
 PIXEL_MM = 1.25
@@ -138,7 +138,7 @@ def saliency_volume(
     slices: LiverSlices,
     *,
     threshold: float = SALIENT_FROM,
-    cam: bool = False,
+    mix: SaliencyMix | None = None,
     batch: int = 16,
     device: torch.device | str = "cpu",
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
@@ -158,7 +158,7 @@ def saliency_volume(
     rows = slice(max(top, 0), min(top + size, slices.plane[1]))
     columns = slice(max(left, 0), min(left + size, slices.plane[2]))
     for first in range(0, len(slices.index), batch):
-        found, probability = saliency_maps(network, slices.images[first : first + batch].to(device), cam=cam)
+        found, probability = saliency_maps(network, slices.images[first : first + batch].to(device), mix)
         found, probability = found.cpu(), probability.cpu()
         scores[first : first + batch] = probability.double().numpy()
         for number, (single, score) in enumerate(zip(found, probability, strict=True)):
@@ -189,12 +189,12 @@ def score_phase(
     taken: SliceFormat,
     *,
     salient_from: float = SALIENT_FROM,
-    cam: bool = False,
+    mix: SaliencyMix | None = None,
     device: torch.device | str = "cpu",
 ) -> PhaseSlices:
     """Both networks (each may be missing) on the same slices of one phase. liver: (z, y, x) on the volume's grid.
 
-    salient_from, cam: see `threshold` and `cam` of `saliency_volume`.
+    salient_from: see `threshold` of `saliency_volume`. mix: what saliency is made of, as published if None.
     """
     slices = liver_slices(
         volume,
@@ -207,7 +207,7 @@ def score_phase(
     saliency, nodule = None, np.zeros(0)
     if nodules is not None:
         network = cast("ResNet34", nodules)
-        saliency, nodule = saliency_volume(network, slices, threshold=salient_from, cam=cam, device=device)
+        saliency, nodule = saliency_volume(network, slices, threshold=salient_from, mix=mix, device=device)
     risk = slice_scores(hcc, slices, device=device) if hcc is not None else np.zeros(0)
     scores = SliceScores(slices=slices.spans, nodule=np.round(nodule, 6).tolist(), hcc=np.round(risk, 6).tolist())
     return PhaseSlices(scores, saliency)

@@ -132,7 +132,7 @@ def read_slices(
                     hcc.run if hcc is not None and phase in hcc.phases else None,
                     networks.slice_format,
                     salient_from=networks.salient_from,
-                    cam=networks.salient_cam,
+                    mix=networks.saliency,
                     device=networks.device,
                 )
                 scores[phase] = found.scores

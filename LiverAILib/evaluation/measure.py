@@ -157,7 +157,7 @@ class Evaluation:
             networks.salient_from,
             self.say,
             networks.device,
-            cam=networks.salient_cam,
+            mix=networks.saliency,
         )
 
     def _hccnet(self) -> tuple[Part, list[Picture]]:

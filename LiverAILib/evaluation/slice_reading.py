@@ -23,7 +23,7 @@ from LiverAILib.evaluation.part import Part, Picture, Say
 from LiverAILib.evaluation.plots import Curve, draw_roc
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.readerstudy.statistics.estimate import Array
-from LiverAILib.saliency import peak_inside
+from LiverAILib.saliency import SaliencyMix, peak_inside
 from LiverAILib.training.real_scans import RealScan
 from LiverAILib.training.slice_samples import SHOWN_MM2
 from LiverAILib.training.typed_exam import TypedExam
@@ -65,10 +65,10 @@ def longest_mm(plane: Mask, pixel_mm: tuple[float, float]) -> float:
 
 
 def read_scan_slices(
-    network: nn.Module, scan: RealScan, taken: SliceFormat, device: str = "cpu", *, cam: bool = False
+    network: nn.Module, scan: RealScan, taken: SliceFormat, device: str = "cpu", *, mix: SaliencyMix | None = None
 ) -> ReadSlices:
     """NoduleNet on every liver slice of a real scan. Where thin slices are averaged, their masks and saliency are."""
-    found = score_phase(scan.volume, scan.liver, network, None, taken, salient_from=-1.0, cam=cam, device=device)
+    found = score_phase(scan.volume, scan.liver, network, None, taken, salient_from=-1.0, mix=mix, device=device)
     assert found.saliency is not None
     order, _ = canonical_axes(scan.volume.affine)
     axis = order[0]
@@ -104,15 +104,15 @@ def nodulenet_part(
     say: Say,
     device: str = "cpu",
     *,
-    cam: bool = False,
+    mix: SaliencyMix | None = None,
 ) -> tuple[Part, list[Picture]]:
     """Area under the ROC curve over slices, the threshold's sensitivity and specificity, and where saliency peaks.
 
-    cam: the saliency is multiplied with Grad-CAM.
+    mix: what the saliency is made of, as published if None.
     """
     read = []
     for scan in scans:
-        read.append(read_scan_slices(network, scan, taken, device, cam=cam))
+        read.append(read_scan_slices(network, scan, taken, device, mix=mix))
         say(f"NoduleNet: {scan.name}, {len(read[-1].probability)} slices")
     names = sorted({single.patient for single in read})
     groups = np.concatenate([np.full(len(r.probability), names.index(r.patient)) for r in read])
@@ -124,7 +124,7 @@ def nodulenet_part(
     figures: list[Figure] = []
     notes: list[str] = []
     rows = [_slice_row(single) for single in read]
-    figures += _saliency_figures(read, names, threshold, "SMOE x Grad-CAM" if cam else "SMOE", notes)
+    figures += _saliency_figures(read, names, threshold, "SMOE x Grad-CAM" if mix and mix.cam else "SMOE", notes)
     if not truth.any() or truth.all():
         notes.append("NoduleNet: the held-out slices are all with or all without a lesion, so there is no AUROC.")
         return Part("nodulenet", figures, rows, notes), []

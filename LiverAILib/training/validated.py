@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from LiverAILib.analysis.calibrate import Calibration, choose_decision, choose_t
 from LiverAILib.analysis.risk import hcc_risk
 from LiverAILib.analysis.slices import PIXEL_MM
 from LiverAILib.networks.lesion_classifier import CLASSES
-from LiverAILib.saliency import saliency_maps
+from LiverAILib.saliency import WEIGHTS, SaliencyMix, saliency_parts
 from LiverAILib.training.packages import result
 from LiverAILib.training.slice_samples import LEFT_OUT, PLACE_SHARE, LabelledSlices
 from LiverAILib.training.slices import SliceTraining, auroc
@@ -25,11 +25,19 @@ Rows = list[dict[str, Any]]
 
 SALIENT_MM2 = 79.0  # a disc of 1 cm
 
+#: What validation chooses saliency's mix from: all five layers as published, and without the first (edges), the last
+#: (a place of it is 4 cm wide), or both.
+MIXES = tuple(
+    SaliencyMix(weights, cam)
+    for weights in (WEIGHTS, (0.0, 2.0, 3.0, 4.0, 5.0), (1.0, 2.0, 3.0, 4.0, 0.0), (0.0, 2.0, 3.0, 4.0, 0.0))
+    for cam in (False, True)
+)
+
 
 def nodulenet_results(training: SliceTraining) -> tuple[dict[str, Any], Rows]:
-    """`salient_from` (Youden's threshold of the slice probability), `salient_cam` (whether saliency multiplied with
-    Grad-CAM is oftener highest in a lesion than without) and the results, with the trained network's weights in
-    `training.network`. Without validation slices of both kinds nothing is stated.
+    """`salient_from` (Youden's threshold of the slice probability), `saliency` (the mix of `MIXES` that is oftenest
+    highest in a lesion, the first of equals) and the results, with the trained network's weights in `training.network`.
+    Without validation slices of both kinds nothing is stated.
     """
     samples = training.validation
     labels = samples.labels.bool()
@@ -48,30 +56,45 @@ def nodulenet_results(training: SliceTraining) -> tuple[dict[str, Any], Rows]:
         where = "real slices of validation patients"
         rows.append(result("AUROC, slices with a lesion", where, int(real.sum()), auroc(margins[real], labels[real])))
     extra: dict[str, Any] = {"salient_from": round(decision.threshold, 4)}
-    peaks = {cam: peaks_in_lesions(training, cam=cam) for cam in (False, True)}
-    for cam, hits in peaks.items():
-        if len(hits):
-            share = float(hits.float().mean())
-            what = f"highest {'SMOE x Grad-CAM' if cam else 'SMOE'} in a lesion"
-            rows.append(
-                result(what, f"validation slices with {SALIENT_MM2:g} mm2 or more of lesions", len(hits), share)
-            )
-            extra["salient_cam"] = bool(peaks[True].sum() > peaks[False].sum())
+    hits = peaks_in_lesions(training)
+    if hits.shape[1]:
+        shares = hits.float().mean(dim=1).tolist()
+        best = MIXES[shares.index(max(shares))]
+        extra["saliency"] = asdict(best)
+        on = f"validation slices with {SALIENT_MM2:g} mm2 or more of lesions"
+        rows += [
+            result(f"highest {words(mix)} in a lesion", on, hits.shape[1], share)
+            for mix, share in zip(MIXES, shares, strict=True)
+            if mix in (SaliencyMix(), best)
+        ]
     return extra, rows
 
 
-def peaks_in_lesions(training: SliceTraining, *, cam: bool) -> Tensor:
-    """(n,) whether the highest saliency lies in a lesion, of the validation slices that show `SALIENT_MM2` of them."""
+def words(mix: SaliencyMix) -> str:
+    """Of the results: SMOE and its weights."""
+    smoe = f"SMOE ({', '.join(f'{weight:g}' for weight in mix.weights)})"
+    return f"{smoe} x Grad-CAM" if mix.cam else smoe
+
+
+def peaks_in_lesions(training: SliceTraining) -> Tensor:
+    """Bool (mixes, n): whether the highest saliency of each of `MIXES` lies in a lesion, of the validation slices that
+    show `SALIENT_MM2` of them.
+    """
     samples = training.validation
     cell_mm2 = (PIXEL_MM * PLACE_SHARE) ** 2
     large = samples.places.float().sum(dim=(1, 2, 3)) / 255 * cell_mm2 >= SALIENT_MM2
     network = training.network.network.eval()
-    hits = [torch.zeros(0, dtype=torch.bool)]
+    hits = [torch.zeros((len(MIXES), 0), dtype=torch.bool)]
     for images, places in zip(samples.images[large].split(32), samples.places[large].split(32), strict=True):
-        maps, _ = saliency_maps(network, training.shown(images).to(training.device), cam=cam)
-        cells = F.adaptive_max_pool2d(maps.cpu().unsqueeze(1), places.shape[2:]).flatten(1).argmax(dim=1, keepdim=True)
-        hits.append(places.flatten(1).gather(1, cells).squeeze(1) > 0)
-    return torch.cat(hits)
+        shown = training.shown(images).to(training.device)
+        parts = saliency_parts(network, shown)
+        found = []
+        for mix in MIXES:
+            maps = parts.mixed(mix, (shown.shape[2], shown.shape[3])).cpu()
+            cells = F.adaptive_max_pool2d(maps.unsqueeze(1), places.shape[2:]).flatten(1).argmax(dim=1, keepdim=True)
+            found.append(places.flatten(1).gather(1, cells).squeeze(1) > 0)
+        hits.append(torch.stack(found))
+    return torch.cat(hits, dim=1)
 
 
 def hccnet_results(training: SliceTraining, slices: LabelledSlices) -> tuple[dict[str, Any], Rows]:

@@ -18,6 +18,7 @@ from LiverAILib.analysis.reading import TriageThresholds
 from LiverAILib.bundles import NETWORKS, WEIGHTS, write_bundle
 from LiverAILib.cli import build_parser
 from LiverAILib.errors import BundleError
+from LiverAILib.saliency import SaliencyMix
 from LiverAILib.study import Phase, Study
 
 CPU = torch.device("cpu")
@@ -39,7 +40,7 @@ def test_every_package_becomes_a_network_with_what_its_metadata_says(models: Pat
     assert networks.triage == TriageThresholds(0.2, 0.8, 0.5)
     assert networks.hcc_threshold == 0.25
     assert networks.salient_from == 0.0
-    assert networks.salient_cam
+    assert networks.saliency == SaliencyMix((0, 2, 3, 4, 0), cam=True)
     assert networks.slice_format.size == 96
     assert networks.detector is not None
     assert networks.detector.phases == {Phase.NON_CONTRAST, Phase.ARTERIAL, Phase.PORTAL_VENOUS}
@@ -77,7 +78,10 @@ def test_a_damaged_package_is_refused_and_not_left_out(tmp_path: Path) -> None:
         ("hccnet", {"hcc_threshold": "high"}, "at hcc_threshold"),
         ("hccnet", {"network": "NoduleNet"}, "holds a NoduleNet, not a HCCNet"),
         ("nodulenet", {"size": 4}, "at size"),
-        ("nodulenet", {"salient_cam": "yes"}, "at salient_cam"),
+        ("nodulenet", {"saliency": {"cam": "perhaps"}}, "at saliency"),
+        ("nodulenet", {"saliency": {"layers": 5}}, "at saliency.layers"),
+        ("nodulenet", {"saliency": {"weights": [0, 0, 0, 0, 0]}}, "at saliency"),
+        ("nodulenet", {"saliency": {"weights": [1, 2, 3]}}, "at saliency"),
         ("nodulenet", {"input": INPUT | {"phases": ["early"]}}, "at input.phases"),
         ("nodulenet", {"input": INPUT | {"window_hu": [0, 100]}}, "takes a window"),
         ("lesionclassifier", {"triage": {"benign_below": 0.9, "malignant_from": 0.1}}, "triage thresholds"),

@@ -17,9 +17,11 @@ from LiverAILib.bundles import find_bundle
 from LiverAILib.cli import main
 from LiverAILib.errors import StudyError
 from LiverAILib.networks.lesion_classifier import CLASSES
+from LiverAILib.saliency import SaliencyMix
 from LiverAILib.study import Phase
 from LiverAILib.training.cases import find_cases, split_cases
 from LiverAILib.training.pools import VALIDATION_SEEDS, PoolOptions, load_synthetic, make_pools, training_phantom
+from LiverAILib.training.validated import MIXES
 
 TEXTS = ("--trained-on", "toy cases", "--data-licence", "none")
 SIDES = ("--hold-out", "1", "--validation-patients", "1", "--phantoms", "0", "--threads", "1")
@@ -70,7 +72,7 @@ def test_nodulenet_and_hccnet_are_trained_and_packed_from_one_pool(data: Path, p
     assert metadata["input"]["in_plane_mm"] == 5.0
     assert any(row["what"].startswith("AUROC") for row in metadata["results"])
     assert 0 <= metadata["salient_from"] <= 1
-    assert isinstance(metadata["salient_cam"], bool)
+    assert SaliencyMix(tuple(metadata["saliency"]["weights"]), metadata["saliency"]["cam"]) in MIXES
 
 
 def test_classifier_is_trained_and_packed(data: Path, pool: Path, tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ from LiverAILib.analysis.calibrate import fit_temperature
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.networks.lesion_classifier import CLASSES
 from LiverAILib.networks.resnet34 import ResNet34, ResNet34Preset
+from LiverAILib.saliency import SaliencyMix, SaliencyParts
 from LiverAILib.training import validated
 from LiverAILib.training.slice_samples import SliceSamples
 from LiverAILib.training.slices import SliceRecipe, SliceTraining
-from LiverAILib.training.validated import FoundInCase, classifier_results, detector_results, nodulenet_results
+from LiverAILib.training.validated import FoundInCase, classifier_results, detector_results, nodulenet_results, words
 
 
 def found(scores: list[float], hits: list[list[int]], lesions: int) -> FoundInCase:
@@ -34,11 +35,18 @@ def test_the_operating_point_allows_one_false_box_a_case() -> None:
     assert detector_results([found([0.9], [[]], 0)], "toys") == ({}, [])
 
 
-@pytest.mark.parametrize("right", [False, True])
-def test_saliency_is_multiplied_with_grad_cam_where_its_peaks_are_then_oftener_in_a_lesion(
-    monkeypatch: pytest.MonkeyPatch, right: bool
+@pytest.mark.parametrize(
+    ("misled", "focused", "best"),
+    [
+        ((), False, SaliencyMix()),
+        ((3, 4), False, SaliencyMix((1, 2, 3, 4, 0))),
+        ((1, 2, 3, 4), True, SaliencyMix(cam=True)),
+    ],
+)
+def test_saliency_is_mixed_so_that_its_peaks_are_oftenest_in_a_lesion(
+    monkeypatch: pytest.MonkeyPatch, misled: tuple[int, ...], focused: bool, best: SaliencyMix
 ) -> None:
-    count, far = 6, 20
+    count = 6
     labels = torch.tensor([0, 1] * (count // 2))
     images = torch.randint(0, 255, (count, 1, 64, 64), dtype=torch.uint8)
     places = torch.zeros((count, 1, 16, 16), dtype=torch.uint8)
@@ -51,19 +59,23 @@ def test_saliency_is_multiplied_with_grad_cam_where_its_peaks_are_then_oftener_i
     tiny = ResNet34(ResNet34Preset((4, 4, 8, 8), (1, 1, 1, 1)))
     training = SliceTraining(samples, held, SliceRecipe(batch=2), tiny)
 
-    def maps(network: ResNet34, shown: torch.Tensor, *, cam: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        found = torch.zeros(len(shown), 64, 64)
-        at = far if cam is right else far + 30  # the lesion is in pixels 16 to 31
-        found[:, at, at] = 1
-        return found, torch.zeros(len(shown))
+    def parts(network: ResNet34, shown: torch.Tensor) -> SaliencyParts:
+        layers = [torch.zeros(len(shown), 64, 64) for _ in range(5)]
+        lesion, elsewhere = (slice(18, 22),) * 2, (slice(50, 54),) * 2  # the lesion is in pixels 16 to 31
+        for number, layer in enumerate(layers):
+            layer[:, *(elsewhere if number in misled else lesion)] = 1
+        cam = torch.zeros(len(shown), 64, 64)
+        cam[:, *(lesion if focused else elsewhere)] = 1
+        return SaliencyParts(tuple(layers), cam, torch.zeros(len(shown)))
 
-    monkeypatch.setattr(validated, "saliency_maps", maps)
+    monkeypatch.setattr(validated, "saliency_parts", parts)
     extra, rows = nodulenet_results(training)
-    assert extra["salient_cam"] is right
+    assert SaliencyMix(**extra["saliency"]) == best
     shares = {row["what"]: (row["value"], row["n"]) for row in rows if row["what"].startswith("highest")}
+    plain = float(best == SaliencyMix())
     assert shares == {
-        "highest SMOE in a lesion": (0.0 if right else 1.0, 2),
-        "highest SMOE x Grad-CAM in a lesion": (1.0 if right else 0.0, 2),
+        "highest SMOE (1, 2, 3, 4, 5) in a lesion": (plain, 2),
+        f"highest {words(best)} in a lesion": (1.0, 2),
     }
 
 
