@@ -36,8 +36,9 @@ SALIENCY: Colours = np.array(
         (1.00, 253, 235, 60),
     ]
 )
-#: Lesion probability and saliency below these are not drawn. Saliency is about one half where nothing stands out.
-HEAT_FROM, SALIENCY_FROM = 0.1, 0.6
+#: Lesion probability and saliency below these are not drawn. Saliency is about one half where nothing stands out, and
+#: more over a liver in air, as NoduleNet sees it.
+HEAT_FROM, SALIENCY_FROM = 0.1, 0.8
 
 
 def to_lps(index_zyx: npt.NDArray[np.float64], affine: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
