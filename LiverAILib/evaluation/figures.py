@@ -32,17 +32,22 @@ class Figure:
     @property
     def reached(self) -> bool:
         """Whether the value meets the goal; without a goal there is nothing to miss."""
+        return self._meets(self.value)
+
+    def _meets(self, value: float) -> bool:
         if not self.goal:
             return True
         sign, bound = self.goal.split()
-        return self.value >= float(bound) if sign == ">=" else self.value <= float(bound)
+        return value >= float(bound) if sign == ">=" else value <= float(bound)
 
     @property
     def words(self) -> str:
-        """The value with its interval."""
+        """The value with its interval; with more digits where rounding would hide that the goal is not reached."""
         digits = 1 if "time" in self.what else 3
         if math.isnan(self.value):
             return "not estimable"
+        while digits < 9 and self._meets(float(f"{self.value:.{digits}f}")) and not self.reached:
+            digits += 1
         if self.low is None or self.high is None:
             return f"{self.value:.{digits}f}"
         return f"{self.value:.{digits}f} ({self.low:.{digits}f}-{self.high:.{digits}f})"

@@ -116,3 +116,11 @@ def test_the_command_is_measured_in_a_process_of_its_own(tmp_path: Path) -> None
     assert list(cost.run.findings.phases) == [Phase.ARTERIAL]
     with pytest.raises(LiverAIError, match=r"ended with 6: liverai: .* is there already"):
         analyze_command(arguments, tmp_path / "run")
+
+
+def test_rounding_never_hides_a_missed_goal() -> None:
+    missed = Figure("liver Dice", "a scan", "1", 0.93958, ">= 0.94")
+    assert not missed.reached
+    assert missed.words == "0.9396"
+    assert Figure("liver Dice", "a scan", "1", 0.9402, ">= 0.94").words == "0.940"
+    assert Figure("wall time, s", "a scan", "1 run", 45.04, "<= 45").words == "45.04"

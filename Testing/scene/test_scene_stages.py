@@ -12,6 +12,7 @@ import pytest
 from scene_fixtures import Run, add_volumes, make_run
 
 from LiverAILib.analysis.pipeline import Analysis
+from LiverAILib.export.drawing import SALIENCY_FROM
 from LiverAILib.export.run_folder import write_run
 from LiverAILib.findings import HCCRisk, Lesion, Reading, Triage, Verdict
 from LiverAILib.lesion_types import LesionType
@@ -114,7 +115,7 @@ def check_maps(scene: Any, run: Run) -> None:
         display = node.GetVolumeDisplayNode()
         assert display.GetColorNode() is colours
         assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (0, 1)
-        assert display.GetLowerThreshold() == pytest.approx(0.6)
+        assert display.GetLowerThreshold() == pytest.approx(SALIENCY_FROM)
 
 
 def test_the_table_says_type_malignancy_verdict_and_where_it_was_found(scene: Any, run: Run) -> None:
