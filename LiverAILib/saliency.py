@@ -96,28 +96,34 @@ def grad_cam(network: ResNet34, last: Tensor, target: int = 1) -> Tensor:
 @dataclass(frozen=True)
 class SaliencyParts:
     """Of images (batch, 1, y, x): each layer's normalised SMOE (batch, its y, its x), Grad-CAM of the finding, and the
-    finding's probability (batch,).
+    finding's probability (batch,). None for what no mix asked for.
     """
 
-    layers: tuple[Tensor, ...]
-    cam: Tensor
+    layers: tuple[Tensor | None, ...]
+    cam: Tensor | None
     probability: Tensor
 
     def mixed(self, mix: SaliencyMix, size: tuple[int, int]) -> Tensor:
-        """The saliency (batch, *size) in [0, 1]."""
-        maps = combine(self.layers, size, mix.weights)
+        """The saliency (batch, *size) in [0, 1], of one of the mixes that were asked for."""
+        used = [(layer, weight) for layer, weight in zip(self.layers, mix.weights, strict=True) if weight]
+        maps = combine([layer for layer, _ in used if layer is not None], size, [weight for _, weight in used])
         if mix.cam:
+            assert self.cam is not None
             maps = maps * F.interpolate(self.cam.unsqueeze(1), size, mode="bilinear", align_corners=False).squeeze(1)
         return maps
 
 
-def saliency_parts(network: ResNet34, images: Tensor) -> SaliencyParts:
-    """What saliency is mixed from, of windowed slices (batch, 1, y, x)."""
+def saliency_parts(network: ResNet34, images: Tensor, mixes: Sequence[SaliencyMix]) -> SaliencyParts:
+    """What these mixes need, of windowed slices (batch, 1, y, x)."""
     with torch.no_grad():
         stages = network.stages(images)
         probability = torch.softmax(network.classify(stages[-1]).float(), dim=1)[:, 1]
-        layers = tuple(normalise(smoe_scale(stage.float())) for stage in stages)
-        return SaliencyParts(layers, grad_cam(network, stages[-1].float()), probability)
+        layers = tuple(
+            normalise(smoe_scale(stage.float())) if any(mix.weights[number] for mix in mixes) else None
+            for number, stage in enumerate(stages)
+        )
+        cam = grad_cam(network, stages[-1].float()) if any(mix.cam for mix in mixes) else None
+        return SaliencyParts(layers, cam, probability)
 
 
 def saliency_maps(network: ResNet34, images: Tensor, mix: SaliencyMix | None = None) -> tuple[Tensor, Tensor]:
@@ -125,8 +131,9 @@ def saliency_maps(network: ResNet34, images: Tensor, mix: SaliencyMix | None = N
 
     mix: as published, all five layers and no Grad-CAM, if None.
     """
-    parts = saliency_parts(network, images)
-    return parts.mixed(mix or SaliencyMix(), (images.shape[2], images.shape[3])), parts.probability
+    mix = mix or SaliencyMix()
+    parts = saliency_parts(network, images, [mix])
+    return parts.mixed(mix, (images.shape[2], images.shape[3])), parts.probability
 
 
 def share_inside(

@@ -87,7 +87,7 @@ def peaks_in_lesions(training: SliceTraining) -> Tensor:
     hits = [torch.zeros((len(MIXES), 0), dtype=torch.bool)]
     for images, places in zip(samples.images[large].split(32), samples.places[large].split(32), strict=True):
         shown = training.shown(images).to(training.device)
-        parts = saliency_parts(network, shown)
+        parts = saliency_parts(network, shown, MIXES)
         found = []
         for mix in MIXES:
             maps = parts.mixed(mix, (shown.shape[2], shown.shape[3])).cpu()

@@ -59,7 +59,8 @@ def test_saliency_is_mixed_so_that_its_peaks_are_oftenest_in_a_lesion(
     tiny = ResNet34(ResNet34Preset((4, 4, 8, 8), (1, 1, 1, 1)))
     training = SliceTraining(samples, held, SliceRecipe(batch=2), tiny)
 
-    def parts(network: ResNet34, shown: torch.Tensor) -> SaliencyParts:
+    def parts(network: ResNet34, shown: torch.Tensor, mixes: tuple[SaliencyMix, ...]) -> SaliencyParts:
+        assert best in mixes
         layers = [torch.zeros(len(shown), 64, 64) for _ in range(5)]
         lesion, elsewhere = (slice(18, 22),) * 2, (slice(50, 54),) * 2  # the lesion is in pixels 16 to 31
         for number, layer in enumerate(layers):
