@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from LiverAILib.errors import BundleError
+from LiverAILib.few_bits import SCALE, from_few_bits, to_few_bits
 from LiverAILib.findings import Model
 from LiverAILib.resources import resource
 
@@ -130,7 +131,7 @@ class Bundle:
             )
         try:
             network = NETWORKS[self.metadata.network](self.metadata.preset)
-            weights = load(data)
+            weights = from_few_bits(load(data))
             network.load_state_dict(
                 {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
             )
@@ -182,12 +183,14 @@ def find_bundle(name: str, models: Path | None = None) -> Bundle:
     return Bundle(folder, metadata)
 
 
-def write_bundle(folder: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> Bundle:
+def write_bundle(
+    folder: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, Any], bits: int | None = None
+) -> Bundle:
     """Write a package: weights in half precision, metadata completed with hash and MONAI's version keys; replaces
     `folder` whole.
 
-    metadata: the keys of `Metadata` but `sha256`, and MONAI's descriptive ones. Raises BundleError if they are not
-    valid.
+    metadata: the keys of `Metadata` but `sha256`, and MONAI's descriptive ones. bits: of the weights in large tensors,
+    see `few_bits`; None keeps all in half precision. Raises BundleError if the metadata are not valid.
     """
     import monai
     import numpy as np
@@ -196,8 +199,11 @@ def write_bundle(folder: Path, weights: Mapping[str, Tensor], metadata: Mapping[
 
     if not re.fullmatch(r"[a-z0-9_]+", folder.name):
         raise BundleError(f"A model package's folder is named in small letters, digits and _, not {folder.name!r}.")
-    half = {k: v.detach().cpu().half().contiguous() if v.is_floating_point() else v.cpu() for k, v in weights.items()}
-    data = save(half)
+    stored = {}
+    for key, value in (weights if bits is None else to_few_bits(weights, bits)).items():
+        halved = value.is_floating_point() and not key.endswith(SCALE)
+        stored[key] = (value.detach().cpu().half() if halved else value.cpu()).contiguous()
+    data = save(stored)
     complete = {
         "schema": "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json",
         "monai_version": monai.__version__,

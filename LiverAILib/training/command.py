@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from LiverAILib.errors import StudyError
+from LiverAILib.few_bits import BITS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +26,7 @@ RECIPE_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "learning_rate": (),
     "seed": (),
     "start_share": ("liversegnet",),
+    "frozen": ("liversegnet",),
     "shrink": ("nodulenet", "hccnet"),
     "crop": ("nodulenet", "hccnet"),
     "cosine": ("classifier",),
@@ -102,11 +104,24 @@ def add_parser(subparsers: Any, name: str = "train", **options: Any) -> argparse
         metavar="P",
         help="liversegnet: part that --start-from's weights keep in the final ones",
     )
+    budget.add_argument(
+        "--frozen",
+        type=lambda text: tuple(text.split(",")),
+        metavar="PARTS",
+        help="liversegnet: parts of the network that stay as they begin, such as bottom1,bottom2,bottom_up",
+    )
     budget.add_argument("--seed", type=int)
     description = parser.add_argument_group("for the model package")
     description.add_argument("--trained-on", metavar="TEXT", help="what the data are (required with -o)")
     description.add_argument("--data-licence", metavar="TEXT", help="the licence of the data (required with -o)")
     description.add_argument("--version", default="0.1.0")
+    description.add_argument(
+        "--weight-bits",
+        type=int,
+        choices=BITS,
+        metavar="N",
+        help=f"keep weights in N bits, {BITS[0]} to {BITS[-1]}, for a smaller package (default: half precision)",
+    )
     parser.set_defaults(run=run)
     return parser
 
@@ -174,7 +189,9 @@ def _train(args: argparse.Namespace, split: Split, work: Path, recipe: Mapping[s
     package, train = TRAINERS[args.network]
     target = None
     if args.output:
-        words = Provenance(args.trained_on, args.data_licence, args.version, side_patients(split))
+        words = Provenance(
+            args.trained_on, args.data_licence, args.version, side_patients(split), weight_bits=args.weight_bits
+        )
         target = (args.output / package, words)
     asked = Asked(
         split=split,

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from LiverAILib.analysis.lesions import THRESHOLD
 from LiverAILib.analysis.segment import bfloat16_is_fast, segment
+from LiverAILib.errors import StudyError
 from LiverAILib.evaluation.overlap import dice
 from LiverAILib.networks.liversegnet import LiverSegNet
 from LiverAILib.training.cases import CaseFiles, TrainingCase
@@ -32,7 +33,7 @@ class SegmentationRecipe:
 
     warmup: share of the steps in which it rises first. synthetic_share: of the patches, if there are synthetic volumes
     and real ones. start_share: part that the weights begun with have in the final ones (Wortsman et al., Model soups,
-    ICML 2022).
+    ICML 2022). frozen: names of the network's parts that stay as they begin.
     """
 
     preset: str = "compact"
@@ -44,6 +45,7 @@ class SegmentationRecipe:
     warmup: float = 0.02
     synthetic_share: float = 0.4
     start_share: float = 0.0
+    frozen: tuple[str, ...] = ()
     seed: int = 7
     patches: PatchOptions = field(default_factory=PatchOptions)
 
@@ -65,8 +67,10 @@ class SegmentationTask:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(recipe.seed)
         self.network: nn.Module = LiverSegNet(recipe.preset).to(self.device)
+        freeze(self.network, recipe.frozen)
+        learning = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=recipe.weight_decay
+            learning, lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=recipe.weight_decay
         )
         self._sources = [
             PatchSource(cases, recipe.patches, recipe.seed) if cases else None for cases in (real, synthetic)
@@ -115,6 +119,15 @@ class SegmentationTask:
         mixed = {key: value.lerp(start[key].to(value), share) for key, value in weights.items()}
         self.network.load_state_dict(mixed)
         return mixed
+
+
+def freeze(network: nn.Module, parts: Sequence[str]) -> None:
+    """Let a training leave parts of a network as they are. Raises StudyError for a part that it does not have."""
+    known = dict(network.named_children())
+    for part in parts:
+        if part not in known:
+            raise StudyError(f'The network has no part "{part}" to freeze. Choose from {", ".join(known)}.')
+        known[part].requires_grad_(False)
 
 
 def train_segmentation(

@@ -22,13 +22,16 @@ from LiverAILib.training.loop import Loop
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a package comes from. patients: by side of the split. exams: how many of which kind, by side."""
+    """Where a package comes from. patients: by side of the split. exams: how many of which kind, by side.
+    weight_bits: of large tensors, see `few_bits`; None for half precision.
+    """
 
     trained_on: str
     data_licence: str
     version: str
     patients: Mapping[str, Sequence[str]] = field(default_factory=dict)
     exams: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    weight_bits: int | None = None
 
 
 @dataclass(frozen=True)
@@ -120,4 +123,4 @@ def write_package(
             },
         },
     }
-    return write_bundle(folder, weights, metadata)
+    return write_bundle(folder, weights, metadata, provenance.weight_bits)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from test_cases import write_case
 
+from LiverAILib.errors import StudyError
 from LiverAILib.networks.liversegnet import PRESETS, LiverSegNet
 from LiverAILib.training import liversegnet
 from LiverAILib.training.cases import find_cases, training_case
@@ -170,3 +171,19 @@ def test_weights_begun_with_may_keep_a_share(task: SegmentationTask, folder: Pat
     again, _ = train_segmentation(make(folder, recipe), tmp_path / "b", start=start, say=quiet)
     assert torch.allclose(again[key], mixed[key], atol=1e-6)  # what is kept is the average itself, not the blend
     LiverSegNet("tiny").load_state_dict(mixed)
+
+
+def test_frozen_parts_stay_to_the_bit_as_they_began(task: SegmentationTask, folder: Path, tmp_path: Path) -> None:
+    start = {key: value.clone() for key, value in make(folder, replace(RECIPE, seed=99)).network.state_dict().items()}
+    recipe = replace(RECIPE, steps=2, start_share=0.5, frozen=("bottom1", "decoder2"))
+    weights, _ = train_segmentation(make(folder, recipe), tmp_path / "a", start=start, say=quiet)
+    changed = {key.split(".")[0] for key, value in weights.items() if not torch.equal(value, start[key])}
+    assert changed
+    assert changed.isdisjoint(recipe.frozen)
+    again, _ = train_segmentation(make(folder, recipe), tmp_path / "a", start=start, say=quiet)  # from its checkpoint
+    assert all(torch.equal(again[key], weights[key]) for key in weights)
+
+
+def test_a_part_that_is_not_there_cannot_be_frozen(task: SegmentationTask, folder: Path) -> None:
+    with pytest.raises(StudyError, match='no part "bottom9" to freeze'):
+        make(folder, replace(RECIPE, frozen=("bottom9",)))
