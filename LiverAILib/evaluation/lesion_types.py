@@ -33,6 +33,7 @@ from LiverAILib.readerstudy.statistics.estimate import Array, Estimate
 from LiverAILib.readerstudy.statistics.multiclass import confusion_matrix
 from LiverAILib.study import ClinicalRecord, Phase
 from LiverAILib.training.lesion_samples import LesionSamples, exam_lesions
+from LiverAILib.training.pixels import from_bytes
 from LiverAILib.training.real_scans import RealScan, boxes_of
 
 MOST_LESIONS = 8  # of one exam, so that one with 25 metastases does not outweigh others
@@ -120,7 +121,7 @@ def ask(
         for index in shown.split(_BATCH):
             parts: list[Tensor] = []
             if width and features is None:
-                images = (samples.images[index].float() / 127.5 - 1).to(device)
+                images = from_bytes(samples.images[index]).to(device)
                 known[index.numpy()] = network.image_features(images, present[index].to(device)).cpu().numpy()
             if width:
                 parts.append(torch.from_numpy(known[index.numpy()]).float().to(device))

@@ -24,6 +24,7 @@ from LiverAILib.analysis.segment import bfloat16_is_fast
 from LiverAILib.networks.lesion_classifier import CLASSES, LesionClassifier, drop_clinical, drop_phases, shrunk
 from LiverAILib.training.lesion_samples import TUMOUR, LesionSamples
 from LiverAILib.training.loop import Loop
+from LiverAILib.training.pixels import from_bytes
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class ClassifierTraining:
         """
         recipe, train = self.recipe, self.train
         chosen = torch.multinomial(self.chances, recipe.batch, replacement=True, generator=generator)
-        images = vary(train.images[chosen].float() / 127.5 - 1, recipe, generator)
+        images = vary(from_bytes(train.images[chosen]), recipe, generator)
         present = drop_phases(train.present[chosen], recipe.phase_drop, generator)
         clinical = drop_clinical(train.clinical[chosen], recipe.item_drop, recipe.record_drop, generator)
         return images, present, clinical, train.labels[chosen]
@@ -129,7 +130,7 @@ class ClassifierTraining:
         with torch.inference_mode():
             for first in range(0, len(self.validation), self.recipe.batch):
                 part = slice(first, first + self.recipe.batch)
-                images = self.validation.images[part].float() / 127.5 - 1
+                images = from_bytes(self.validation.images[part])
                 inputs = (images, self.validation.present[part], self.validation.clinical[part])
                 found.append(network(*(tensor.to(self.device) for tensor in inputs)).float().cpu())
         return torch.cat(found)

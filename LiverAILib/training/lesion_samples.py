@@ -26,6 +26,7 @@ from LiverAILib.phantom import EVALUATION_SEEDS
 from LiverAILib.study import ClinicalRecord, Phase
 from LiverAILib.training.cases import CaseFiles
 from LiverAILib.training.exams_truth import ExamTruth
+from LiverAILib.training.pixels import to_bytes
 from LiverAILib.training.real_scans import boxes_of, read_scan
 from LiverAILib.training.typed_exam import ExamFacts, TypedExam
 
@@ -163,7 +164,7 @@ def _samples(
     present = [torch.zeros((0, phases), dtype=torch.bool)]
     for crops in cropped:
         stacked, there = stack_phases(crops)
-        images.append(((stacked + 1) * 127.5).round().to(torch.uint8)[None])
+        images.append(to_bytes(stacked)[None])
         present.append(there[None])
     return LesionSamples(
         torch.cat(images),

@@ -14,6 +14,7 @@ from torch import Tensor
 from LiverAILib.analysis.grid import WINDOW_HU
 from LiverAILib.training.cases import LABEL_STEP, Organ
 from LiverAILib.training.implants import implant_lesions
+from LiverAILib.training.pixels import AIR
 
 INNER_MM = 15.0  # from the rim of what is shown, which is the liver and up to 14 mm around it
 VESSEL_HU = 15.0  # smoothed pixels that differ by more from the liver's median are vessels, or something else
@@ -25,7 +26,7 @@ def implant_in_slice(image: Tensor, pixel_mm: float, generator: torch.Generator)
     """
     low, high = WINDOW_HU
     hu = (image + 1) * (high - low) / 2 + low
-    air = (image <= -1).float()[None, None]
+    air = (image < AIR).float()[None, None]
     reach = round(INNER_MM / pixel_mm)
     near_air = F.pad(air, (reach,) * 4, value=1.0)
     for kernel in ((2 * reach + 1, 1), (1, 2 * reach + 1)):

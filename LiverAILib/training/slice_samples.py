@@ -24,6 +24,7 @@ from LiverAILib.files import replacing
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.training.cases import CaseFiles
 from LiverAILib.training.lesion_samples import check_trainable, patient_number, real_patient_number
+from LiverAILib.training.pixels import to_bytes
 from LiverAILib.training.typed_exam import TypedExam
 
 Target = Literal["nodulenet", "hccnet"]
@@ -209,7 +210,7 @@ def _labelled(
 ) -> LabelledSlices:
     count = len(nodule)
     return LabelledSlices(
-        ((images + 1) * 127.5).round().to(torch.uint8),
+        to_bytes(images),
         nodule,
         hcc,
         torch.full((count,), patient),

@@ -29,11 +29,11 @@ from LiverAILib.analysis.segment import bfloat16_is_fast
 from LiverAILib.analysis.slices import PIXEL_MM
 from LiverAILib.networks.resnet34 import ResNet34
 from LiverAILib.training.loop import Loop
+from LiverAILib.training.pixels import AIR, from_bytes
 from LiverAILib.training.places import PlacingResNet34, place_loss, without_heads
 from LiverAILib.training.slice_implants import implant_in_slice
 from LiverAILib.training.slice_samples import SliceSamples, Target
 
-AIR = -0.999  # images are higher than this where the liver and its surroundings are
 REACH = 0.7  # of half a crop: how far its centre may lie from what it must show; less than 1, as the crop is turned
 
 
@@ -84,9 +84,11 @@ class SliceTraining:
     def __init__(
         self, train: SliceSamples, validation: SliceSamples, recipe: SliceRecipe, network: ResNet34 | None = None
     ) -> None:
-        """network: to start from, e.g. with ImageNet's weights. Raises ValueError if a patient stands on both sides, or
-        if the training slices are of one kind only.
+        """network: to start from, e.g. with ImageNet's weights. Raises ValueError if a patient stands on both sides, if
+        the training slices are of one kind only, or if HCCNet is to get implants.
         """
+        if recipe.target == "hccnet" and recipe.implants:
+            raise ValueError("A lesion put into a slice has no type, so HCCNet can't learn from it: set implants to 0.")
         if set(train.patients.tolist()) & set(validation.patients.tolist()):
             raise ValueError("A patient is in the training and in the validation slices. Split by patient.")
         if len(train.labels.unique()) < 2:
@@ -123,12 +125,10 @@ class SliceTraining:
         chosen = torch.multinomial(self.chances, recipe.batch, replacement=True, generator=generator)
         labels = self.train.labels[chosen]
         given = (labels == 1) & (torch.rand(recipe.batch, generator=generator) < recipe.implants)
-        if recipe.target == "hccnet":  # an implant has no type
-            given[:] = False
         if given.any():
             without = self.chances * (self.train.labels == 0)
             chosen[given] = torch.multinomial(without, int(given.sum()), replacement=True, generator=generator)
-        images, places = self.train.images[chosen].float() / 127.5 - 1, self.train.places[chosen].float() / 255
+        images, places = from_bytes(self.train.images[chosen]), self.train.places[chosen].float() / 255
         for number in given.nonzero().flatten().tolist():
             images[number, 0], lesions = implant_in_slice(images[number, 0], PIXEL_MM, generator)
             labels[number] = int(lesions.any())
@@ -138,7 +138,7 @@ class SliceTraining:
 
     def shown(self, images: Tensor) -> Tensor:
         """Kept images (n, 1, y, x) as the network takes them."""
-        return F.avg_pool2d(images.float() / 127.5 - 1, self.recipe.shrink)
+        return F.avg_pool2d(from_bytes(images), self.recipe.shrink)
 
     def loss(self, batch: tuple[Tensor, ...]) -> Tensor:
         """Cross entropy, labels smoothed; plus that of the places."""

@@ -103,6 +103,8 @@ def train_slices(asked: Asked, target: Target) -> Bundle | None:
     asked.fill("slices")
     train, held = load_labelled(asked.pool / "train").of(target), load_labelled(asked.pool / "validation")
     recipe = SliceRecipe(target=target, **_without_steps(asked))
+    if target == "hccnet":
+        recipe = replace(recipe, implants=0.0)  # they have no type
     if asked.steps:
         epochs = asked.steps / max(1, len(train) // recipe.batch)
         recipe = replace(recipe, epochs=epochs, warmup_epochs=min(recipe.warmup_epochs, 0.05 * epochs))

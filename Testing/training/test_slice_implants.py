@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 from LiverAILib.networks.resnet34 import ResNet34, ResNet34Preset
@@ -62,7 +63,8 @@ def test_slices_with_implants_count_as_slices_with_a_lesion_and_say_where() -> N
     assert (where[shown].amax(dim=(1, 2, 3)) > 0).all()
     assert not where[~shown].any()
     assert (images[shown] - images[~shown][:1]).abs().amax(dim=(1, 2, 3)).min() > 0.1
-    for kept in (replace(recipe, implants=0.0), replace(recipe, target="hccnet")):
-        _, target, where = SliceTraining(samples, other, kept, ResNet34(TINY)).draw(generator())
-        assert target[:, 1].any()
-        assert not where.any()
+    _, target, where = SliceTraining(samples, other, replace(recipe, implants=0.0), ResNet34(TINY)).draw(generator())
+    assert target[:, 1].any()
+    assert not where.any()
+    with pytest.raises(ValueError, match="has no type"):
+        SliceTraining(samples, other, replace(recipe, target="hccnet"), ResNet34(TINY))
