@@ -5,7 +5,9 @@ Source: Mundhenk, Chen and Friedland, "Efficient Saliency Maps for Explainable A
 to the image's size and averaged with weights, 1 to 5 at first (deep layers count more). As an option the result is
 multiplied with Grad-CAM, which makes it specific to the class; FastCAM does so.
 
-A map that is the same everywhere says nothing, so its normalised form is zero (the formula is 0/0 there).
+Ours: our images show the liver and what is near it, and air for the rest. A map is normalised over what is shown, and
+zero elsewhere: over the whole image all of the liver is high, beside that much air. A map that is the same everywhere
+says nothing, so its normalised form is zero (the formula is 0/0 there).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from LiverAILib.analysis.grid import AIR
 from LiverAILib.networks.resnet34 import ResNet34
 
 EPSILON = 1e-7  # added to the activations, as FastCAM does: log2(0) is not a number
@@ -56,14 +59,27 @@ def smoe_scale(activations: Tensor) -> Tensor:
     return (mean * gap.clamp_min(0)).to(activations.dtype)
 
 
-def normalise(maps: Tensor) -> Tensor:
-    """Each map of (batch, y, x) through the normal distribution function of its own mean and deviation, to [0, 1]."""
+def normalise(maps: Tensor, shown: Tensor | None = None) -> Tensor:
+    """Each map of (batch, y, x) through the normal distribution function of its own mean and deviation, to [0, 1].
+
+    shown: bool (batch, y, x), the places that count, all if None; the others become 0.
+    """
     x = maps.double().flatten(1)
-    mean = x.mean(dim=1, keepdim=True)
-    deviation = x.std(dim=1, keepdim=True) if x.shape[1] > 1 else torch.zeros_like(mean)
+    counted = torch.ones_like(x) if shown is None else shown.flatten(1).double()
+    count = counted.sum(dim=1, keepdim=True)
+    mean = (x * counted).sum(dim=1, keepdim=True) / count.clamp_min(1)
+    variance = ((x - mean).square() * counted).sum(dim=1, keepdim=True) / (count - 1).clamp_min(1)
+    deviation = variance.sqrt()
     flat = deviation <= 1e-9 * mean.abs() + 1e-30
     scaled = 0.5 * (1 + torch.erf((x - mean) / torch.where(flat, 1.0, deviation) / sqrt(2)))
-    return torch.where(flat, 0.0, scaled).view_as(maps).to(maps.dtype)
+    return torch.where(flat | (counted == 0), 0.0, scaled).view_as(maps).to(maps.dtype)
+
+
+def shown_places(images: Tensor, size: Sequence[int]) -> Tensor:
+    """Bool (batch, *size): the places of a coarser map at least half of which shows tissue in the images (batch, 1, y,
+    x).
+    """
+    return F.adaptive_avg_pool2d((images > AIR).float(), tuple(size)).squeeze(1) >= 0.5
 
 
 def combine(maps: Sequence[Tensor], size: tuple[int, int], weights: Sequence[float] = WEIGHTS) -> Tensor:
@@ -119,7 +135,9 @@ def saliency_parts(network: ResNet34, images: Tensor, mixes: Sequence[SaliencyMi
         stages = network.stages(images)
         probability = torch.softmax(network.classify(stages[-1]).float(), dim=1)[:, 1]
         layers = tuple(
-            normalise(smoe_scale(stage.float())) if any(mix.weights[number] for mix in mixes) else None
+            normalise(smoe_scale(stage.float()), shown_places(images, stage.shape[2:]))
+            if any(mix.weights[number] for mix in mixes)
+            else None
             for number, stage in enumerate(stages)
         )
         cam = grad_cam(network, stages[-1].float()) if any(mix.cam for mix in mixes) else None

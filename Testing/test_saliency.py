@@ -26,7 +26,7 @@ TINY = ResNet34Preset((4, 4, 8, 8), (1, 1, 1, 1))
 
 def network_and_images(seed: int = 0) -> tuple[ResNet34, Tensor]:
     torch.manual_seed(seed)
-    return ResNet34(TINY).eval(), torch.randn(2, 1, 96, 64)
+    return ResNet34(TINY).eval(), torch.randn(2, 1, 96, 64).clamp(-0.9, 1)  # tissue everywhere
 
 
 def reference_smoe(activations: Tensor) -> np.ndarray:
@@ -81,6 +81,25 @@ def test_normalising_is_the_normal_distribution_function_of_each_map_alone() -> 
         mean, deviation = single.mean(), single.std(ddof=1)
         expected = [0.5 * (1 + erf((v - mean) / deviation / sqrt(2))) for v in single.ravel()]
         assert np.allclose(result.ravel(), expected, atol=1e-6)
+
+
+def test_normalising_over_what_is_shown_leaves_the_rest_out() -> None:
+    maps = torch.tensor([[[1.0, 2.0, 3.0, 900.0]], [[5.0, 5.0, 5.0, 7.0]]])
+    shown = torch.tensor([[[True, True, True, False]]]).expand(2, 1, 4)
+    found = normalise(maps, shown)
+    assert torch.allclose(found[0, :, :3], normalise(maps[:1, :, :3])[0])
+    assert not found[:, :, 3].any()
+    assert not found[1].any()  # the same wherever it is shown
+    assert not normalise(maps, shown & False).any()
+
+
+def test_much_air_around_the_liver_does_not_make_all_of_it_salient() -> None:
+    network, images = network_and_images()
+    framed = nn.functional.pad(images, (96, 96, 64, 64), value=-1.0)
+    maps, _ = saliency_maps(network, framed, SaliencyMix((0, 2, 3, 4, 0)))
+    inside = maps[:, 64:-64, 96:-96]
+    assert 0.3 < float(inside.mean()) < 0.6
+    assert not maps[:, :32].any()
 
 
 @pytest.mark.parametrize("value", [0.0, 1e-9, 0.1, 1e6])

@@ -20,6 +20,7 @@ from LiverAILib.analysis.axes import canonical_axes, to_canonical
 from LiverAILib.study import Volume
 
 WINDOW_HU = (-40.0, 160.0)
+AIR = -0.999  # in [-1, 1]: the window's lower end, so air, fat, or what was left out; tissue is higher
 MIN_SLICE_MM = 2.0
 BODY_HU = -150.0  # air and lung lie below, fat above
 MARGIN_PIXELS = 8

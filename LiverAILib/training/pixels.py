@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-AIR = -0.999  # pixels are higher than this where the liver and its surroundings are; a byte of 0 is lower
-
 
 def to_bytes(images: Tensor) -> Tensor:
     """Float images in [-1, 1] as uint8, 0 for -1 and 255 for 1."""

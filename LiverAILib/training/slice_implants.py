@@ -11,10 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from LiverAILib.analysis.grid import WINDOW_HU
+from LiverAILib.analysis.grid import AIR, WINDOW_HU
 from LiverAILib.training.cases import LABEL_STEP, Organ
 from LiverAILib.training.implants import implant_lesions
-from LiverAILib.training.pixels import AIR
 
 INNER_MM = 15.0  # from the rim of what is shown, which is the liver and up to 14 mm around it
 VESSEL_HU = 15.0  # smoothed pixels that differ by more from the liver's median are vessels, or something else

@@ -25,11 +25,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from LiverAILib.analysis.grid import AIR
 from LiverAILib.analysis.segment import bfloat16_is_fast
 from LiverAILib.analysis.slices import PIXEL_MM
 from LiverAILib.networks.resnet34 import ResNet34
 from LiverAILib.training.loop import Loop
-from LiverAILib.training.pixels import AIR, from_bytes
+from LiverAILib.training.pixels import from_bytes
 from LiverAILib.training.places import PlacingResNet34, place_loss, without_heads
 from LiverAILib.training.slice_implants import implant_in_slice
 from LiverAILib.training.slice_samples import SliceSamples, Target
