@@ -75,11 +75,11 @@ def normalise(maps: Tensor, shown: Tensor | None = None) -> Tensor:
     return torch.where(flat | (counted == 0), 0.0, scaled).view_as(maps).to(maps.dtype)
 
 
-def shown_places(images: Tensor, size: Sequence[int]) -> Tensor:
-    """Bool (batch, *size): the places of a coarser map at least half of which shows tissue in the images (batch, 1, y,
-    x).
+def shown_places(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bool (batch, *size): the places of a coarser map that show tissue in half or more of them, of images (batch, 1,
+    y, x).
     """
-    return F.adaptive_avg_pool2d((images > AIR).float(), tuple(size)).squeeze(1) >= 0.5
+    return F.adaptive_avg_pool2d((images > AIR).float(), size).squeeze(1) >= 0.5
 
 
 def combine(maps: Sequence[Tensor], size: tuple[int, int], weights: Sequence[float] = WEIGHTS) -> Tensor:
@@ -135,7 +135,7 @@ def saliency_parts(network: ResNet34, images: Tensor, mixes: Sequence[SaliencyMi
         stages = network.stages(images)
         probability = torch.softmax(network.classify(stages[-1]).float(), dim=1)[:, 1]
         layers = tuple(
-            normalise(smoe_scale(stage.float()), shown_places(images, stage.shape[2:]))
+            normalise(smoe_scale(stage.float()), shown_places(images, (stage.shape[2], stage.shape[3])))
             if any(mix.weights[number] for mix in mixes)
             else None
             for number, stage in enumerate(stages)

@@ -106,10 +106,10 @@ class SeesDark(nn.Module):
     """A slice network: its probability rises with the part of the slice that is dark; its stages light up there."""
 
     def stages(self, x: Tensor) -> tuple[Tensor, ...]:
-        """At all five scales: what lies between 0 and 80 HU, in a few of sixteen channels."""
+        """At five scales: what lies between 0 and 80 HU, in a few of sixteen channels."""
         dark = ((x > -0.6) & (x < 0.2)).float()  # of the window from -40 to 160 HU
         maps = []
-        for scale in (2, 4, 8, 16, 32):
+        for scale in (1, 2, 4, 8, 16):  # a toy liver is small
             pooled = nn.functional.avg_pool2d(dark, scale)
             maps.append(torch.cat([pooled, *[torch.zeros_like(pooled)] * 15], dim=1))
         return tuple(maps)

@@ -184,7 +184,7 @@ def _start(args: argparse.Namespace, split: Split, package: str) -> Mapping[str,
 
 def _train(args: argparse.Namespace, split: Split, work: Path, recipe: Mapping[str, Any]) -> int:
     from LiverAILib.training.packages import Provenance
-    from LiverAILib.training.trainers import TRAINERS, Asked, pool_kinds, side_patients
+    from LiverAILib.training.trainers import TRAINERS, Asked, fill_pool, side_patients
 
     package, train = TRAINERS[args.network]
     target = None
@@ -208,7 +208,7 @@ def _train(args: argparse.Namespace, split: Split, work: Path, recipe: Mapping[s
         say=_say,
     )
     if args.pool_only:
-        asked.fill(*pool_kinds(args.network))
+        fill_pool(asked, args.network)
         return 0
     bundle = train(asked)
     if bundle:

@@ -40,11 +40,14 @@ BOX_ERROR = 0.06
 
 @dataclass(frozen=True)
 class PoolOptions:
-    """kinds: what is kept of each exam. in_plane_mm: of volumes. most_slices: of a phase, None for all."""
+    """kinds: what is kept of each exam. in_plane_mm: of volumes. most_slices: of a phase, None for all. validation:
+    whether that side is made too.
+    """
 
     kinds: tuple[Kind, ...] = ("lesions", "slices")
     in_plane_mm: float = 1.25
     most_slices: int | None = MOST_SLICES
+    validation: bool = True
 
 
 def training_phantom(seed: int, in_plane_mm: float = 1.25) -> TypedExam:
@@ -127,13 +130,15 @@ def make_pools(
         raise StudyError(f"Seeds from {VALIDATION_SEEDS} up are for validation. Choose fewer exams or a smaller seed.")
     seeds = range(first_seed, first_seed + exams)
     fill_with_real(folder / "train", train, options.kinds, say)
-    # a type is validated against a known one
-    fill_with_real(folder / "validation", validation, [kind for kind in options.kinds if kind != "lesions"], say)
-    if validation and validation_exams:
-        held = range(VALIDATION_SEEDS, VALIDATION_SEEDS + validation_exams)
-        fill_with_exams(folder / "validation", ExamSource(validation, "validation").exam, "exam", held, options, say)
-    spare = range(VALIDATION_SEEDS, VALIDATION_SEEDS + phantoms // 3)
-    fill_with_exams(folder / "validation", training_phantom, "phantom", spare, options, say)
+    if options.validation:
+        held = folder / "validation"
+        # a type is validated against a known one
+        fill_with_real(held, validation, [kind for kind in options.kinds if kind != "lesions"], say)
+        if validation and validation_exams:
+            own = range(VALIDATION_SEEDS, VALIDATION_SEEDS + validation_exams)
+            fill_with_exams(held, ExamSource(validation, "validation").exam, "exam", own, options, say)
+        spare = range(VALIDATION_SEEDS, VALIDATION_SEEDS + phantoms // 3)
+        fill_with_exams(held, training_phantom, "phantom", spare, options, say)
     if exams:
         crowded = ExamOptions(between=TRAINING_LESIONS)
         fill_with_exams(folder / "train", ExamSource(train, "train", crowded).exam, "exam", seeds, options, say)

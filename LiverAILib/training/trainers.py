@@ -56,8 +56,8 @@ class Asked:
         """How many were asked for; the schedule of the learning rate is fitted to them."""
         return self.recipe.get("steps")
 
-    def fill(self, *kinds: Kind) -> None:
-        """Make what the pool lacks."""
+    def fill(self, *kinds: Kind, validation: bool = True) -> None:
+        """Make what the pool lacks, for validation too unless that is not wanted."""
         make_pools(
             self.pool,
             self.split.train,
@@ -65,7 +65,7 @@ class Asked:
             exams=self.exams,
             phantoms=self.phantoms,
             validation_exams=self.validation_exams,
-            options=PoolOptions(kinds=kinds),
+            options=PoolOptions(kinds=kinds, validation=validation),
             first_seed=self.first_seed,
             say=self.say,
         )
@@ -187,8 +187,7 @@ def _lesion_free(pool: Path) -> int:
 
 
 def _volumes(asked: Asked, in_plane_mm: float) -> tuple[list[TrainingCase], list[TrainingCase]]:
-    """Fill the pool; the real scans and the synthetic volumes to train on."""
-    asked.fill("volume")
+    """The real scans and the synthetic volumes to train on; the pool is filled."""
     real = [training_case(files, in_plane_mm) for files in asked.split.train]
     made = load_synthetic(asked.pool / "train", in_plane_mm)
     asked.say(
@@ -205,6 +204,7 @@ def train_detector(asked: Asked) -> Bundle | None:
 
     recipe = DetectorRecipe(**asked.recipe)
     held = asked.split.validation
+    asked.fill("volume")
     task = DetectorTask(*_volumes(asked, recipe.in_plane_mm), held, recipe)
     _begin(task.network, asked.start)
     weights, loop = run(task, asked.work, minutes=asked.minutes, say=asked.say)
@@ -237,6 +237,7 @@ def train_liversegnet(asked: Asked) -> Bundle | None:
 
     recipe = SegmentationRecipe(**asked.recipe)
     held = asked.split.validation
+    asked.fill("volume", validation=False)  # it is validated on real scans
     task = SegmentationTask(*_volumes(asked, recipe.in_plane_mm), held, recipe)
     weights, loop = train_segmentation(task, asked.work, minutes=asked.minutes, start=asked.start, say=asked.say)
     package = asked.provenance("volume")
@@ -272,11 +273,14 @@ TRAINERS: Mapping[str, tuple[str, Callable[[Asked], Bundle | None]]] = {
 }
 
 
-def pool_kinds(network: str) -> tuple[Kind, ...]:
+def fill_pool(asked: Asked, network: str) -> None:
     """What `--pool-only` makes: what the network learns from; crops and slices together, since they cost little beside
     the exam itself.
     """
-    return ("volume",) if network in ("liversegnet", "detector") else ("lesions", "slices")
+    if network in ("liversegnet", "detector"):
+        asked.fill("volume", validation=network == "detector")
+    else:
+        asked.fill("lesions", "slices")
 
 
 def side_patients(split: Split) -> dict[str, list[str]]:

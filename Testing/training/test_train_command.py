@@ -100,7 +100,7 @@ def test_liversegnet_is_trained_and_packed(data: Path, tmp_path: Path) -> None:
         "--exams",
         "1",
         "--validation-exams",
-        "0",
+        "1",
         "--minutes",
         "0.001",
         "--batch",
@@ -115,6 +115,15 @@ def test_liversegnet_is_trained_and_packed(data: Path, tmp_path: Path) -> None:
     assert [row["what"] for row in bundle.metadata.results] == ["liver Dice, mean", "lesion Dice, mean"]
     assert bundle.metadata.patients_seen
     load_segmenter(tmp_path, "cpu")
+    assert not (tmp_path / "pool" / "validation").exists()  # it is validated on real scans
+
+
+def test_a_pool_alone_is_what_its_network_needs(data: Path, tmp_path: Path) -> None:
+    made = ("--exams", "1", "--validation-exams", "1", "--pool-only")
+    assert train("liversegnet", data, tmp_path, tmp_path / "work", *made) == 0
+    assert {path.parent.name for path in tmp_path.rglob("volume_*.npz")} == {"train"}
+    assert train("detector", data, tmp_path, tmp_path / "work", *made) == 0
+    assert {path.parent.name for path in tmp_path.rglob("volume_*.npz")} == {"train", "validation"}
 
 
 def test_a_pool_goes_on_where_it_was_stopped_and_keeps_sides_apart(data: Path, tmp_path: Path) -> None:
