@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from LiverAILib.errors import BundleError
-from LiverAILib.few_bits import SCALE, from_few_bits, to_few_bits
+from LiverAILib.few_bits import from_few_bits, to_few_bits
 from LiverAILib.findings import Model
 from LiverAILib.resources import resource
 
@@ -199,11 +199,8 @@ def write_bundle(
 
     if not re.fullmatch(r"[a-z0-9_]+", folder.name):
         raise BundleError(f"A model package's folder is named in small letters, digits and _, not {folder.name!r}.")
-    stored = {}
-    for key, value in (weights if bits is None else to_few_bits(weights, bits)).items():
-        halved = value.is_floating_point() and not key.endswith(SCALE)
-        stored[key] = (value.detach().cpu().half() if halved else value.cpu()).contiguous()
-    data = save(stored)
+    half = {k: v.detach().cpu().half().contiguous() if v.is_floating_point() else v.cpu() for k, v in weights.items()}
+    data = save(half if bits is None else to_few_bits(half, bits))
     complete = {
         "schema": "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json",
         "monai_version": monai.__version__,

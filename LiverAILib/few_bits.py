@@ -1,8 +1,8 @@
 """Weights in a few bits each: a model package of half the size or less, for nearly the same network.
 
 A float tensor of two or more dimensions and at least `LEAST` elements is kept as whole numbers (int8) with one float32
-scale for each entry of its first dimension, the output channels: weight = scale * number. All others are kept in half
-precision. Only storage is affected; the network computes with floats.
+scale for each entry of its first dimension, the output channels: weight = scale * number. All others stay as they are.
+Only storage is affected; the network computes with floats.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def to_few_bits(weights: Mapping[str, Tensor], bits: int) -> dict[str, Tensor]:
     stored = {}
     for name, tensor in weights.items():
         if tensor.is_floating_point() and tensor.dim() >= 2 and tensor.numel() >= LEAST:
-            stored[name], stored[name + SCALE] = _whole_numbers(tensor.detach().cpu().float(), bits)
+            stored[name], stored[name + SCALE] = _whole_numbers(tensor.float(), bits)
         else:
             stored[name] = tensor
     return stored

@@ -36,8 +36,7 @@ SALIENCY: Colours = np.array(
         (1.00, 253, 235, 60),
     ]
 )
-#: Lesion probability and saliency below these are not drawn. Saliency is about one half where nothing stands out, and
-#: more over a liver in air, as NoduleNet sees it.
+#: Lesion probability and saliency below these are not drawn. Saliency is about one half where nothing stands out.
 HEAT_FROM, SALIENCY_FROM = 0.1, 0.8
 
 

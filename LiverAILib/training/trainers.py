@@ -204,7 +204,7 @@ def train_detector(asked: Asked) -> Bundle | None:
 
     recipe = DetectorRecipe(**asked.recipe)
     held = asked.split.validation
-    asked.fill("volume")
+    fill_pool(asked, "detector")
     task = DetectorTask(*_volumes(asked, recipe.in_plane_mm), held, recipe)
     _begin(task.network, asked.start)
     weights, loop = run(task, asked.work, minutes=asked.minutes, say=asked.say)
@@ -237,7 +237,7 @@ def train_liversegnet(asked: Asked) -> Bundle | None:
 
     recipe = SegmentationRecipe(**asked.recipe)
     held = asked.split.validation
-    asked.fill("volume", validation=False)  # it is validated on real scans
+    fill_pool(asked, "liversegnet")
     task = SegmentationTask(*_volumes(asked, recipe.in_plane_mm), held, recipe)
     weights, loop = train_segmentation(task, asked.work, minutes=asked.minutes, start=asked.start, say=asked.say)
     package = asked.provenance("volume")
@@ -275,7 +275,7 @@ TRAINERS: Mapping[str, tuple[str, Callable[[Asked], Bundle | None]]] = {
 
 def fill_pool(asked: Asked, network: str) -> None:
     """What `--pool-only` makes: what the network learns from; crops and slices together, since they cost little beside
-    the exam itself.
+    the exam itself. LiverSegNet is validated on real scans alone.
     """
     if network in ("liversegnet", "detector"):
         asked.fill("volume", validation=network == "detector")
