@@ -67,8 +67,9 @@ class SeesLiver:
         return ToySegmentation(liver, np.where(liver & (volume.array < self.below), 0.875, 0).astype(np.float32))
 
 
-def sees_levels(volume: Volume, liver: np.ndarray, progress: Callable[[float], None]) -> FoundBoxes:
+def sees_levels(volume: Volume, segmentation: ToySegmentation, progress: Callable[[float], None]) -> FoundBoxes:
     """A detector: a box around each connected part of the liver of one level under 80 HU, the darkest first."""
+    liver = segmentation.liver
     boxes = []
     for level in np.unique(volume.array[liver & (volume.array < 80)]):
         parts, _ = ndimage.label(liver & (volume.array == level))

@@ -17,6 +17,8 @@ Boxes = npt.NDArray[np.float64]
 #: other. LiAIDS' rule for boxes of several phases; found and true lesions, as boxes or voxels, are compared by it too.
 MIN_IOU = 0.3
 MIN_IOM = 0.5
+#: Ours: a found box finds a true one only from this IoU on. By IoM alone a box of the whole liver finds everything.
+LEAST_IOU = 0.1
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,17 @@ class FoundBoxes:
 def no_boxes() -> FoundBoxes:
     """Nothing found."""
     return FoundBoxes(np.zeros((0, 6)), np.zeros(0), np.zeros(0, dtype=np.int64))
+
+
+def finds(found: Boxes, true: Boxes) -> npt.NDArray[np.bool_]:
+    """Which found box (n, 6) finds which true one (m, 6), (n, m): IoU > 0.3 or IoM > 0.5, and IoU > 0.1."""
+    low = np.maximum(found[:, None, :3], true[None, :, :3])
+    high = np.minimum(found[:, None, 3:], true[None, :, 3:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=2)
+    own, others = (np.prod(boxes[:, 3:] - boxes[:, :3], axis=1) for boxes in (found, true))
+    union = own[:, None] + others[None] - shared
+    same = (shared > MIN_IOU * union) | (shared > MIN_IOM * np.minimum(own[:, None], others[None]))
+    return np.asarray(same & (shared > LEAST_IOU * union))
 
 
 def box_slices(box: Boxes, shape: tuple[int, ...]) -> tuple[slice, slice, slice]:

@@ -4,6 +4,8 @@ Only the slices that show liver are targets, and only the region around the live
 slices are linked (`link`), and a box with too little liver in it is dropped. The paper drops lesions "detected outside
 the liver region", and its code those without a single liver voxel; here a tenth of the box has to be liver (0 as in the
 code), so that a box of a neighbour that only touches the liver goes too.
+
+A detector with two input channels is also shown the segmentation's lesion probability (see `networks.detector`).
 """
 
 from __future__ import annotations
@@ -18,11 +20,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from LiverAILib.analysis.boxes3d import Boxes, FoundBoxes, boxes_from_canonical, no_boxes
-from LiverAILib.analysis.grid import MIN_SLICE_MM, NetworkGrid, liver_part, part_of, to_network
+from LiverAILib.analysis.grid import MIN_SLICE_MM, NetworkGrid, liver_part, map_on_grid, part_of, to_network
 from LiverAILib.analysis.link import LinkOptions, SliceBoxes, link_slices, liver_share
-from LiverAILib.analysis.segment import bfloat16_is_fast
+from LiverAILib.analysis.segment import Segmentation, bfloat16_is_fast
 from LiverAILib.analysis.slices import mask_on_grid
-from LiverAILib.networks.detector import LesionDetector
+from LiverAILib.networks.detector import LesionDetector, suspicion
 from LiverAILib.study import Volume
 
 MARGIN_PIXELS = 16
@@ -58,12 +60,12 @@ def detect_slices(
 ) -> dict[int, SliceBoxes]:
     """Boxes in each slice from the liver's first to its last.
 
-    network: in evaluation mode on `device`. image: (z, y, x) in [-1, 1], canonical axes. liver: the same grid. Beyond
-    the volume the end slices are repeated, and air is put beside it.
+    network: in evaluation mode on `device`. image: (channel, z, y, x) in [-1, 1], canonical axes. liver: (z, y, x), the
+    same grid. Beyond the volume the end slices are repeated, and -1 is put beside it.
     """
     if not liver.any():
         return {}
-    depth, height, width = image.shape
+    depth, height, width = image.shape[1:]
     shown = np.flatnonzero(liver.any(axis=(1, 2)))
     top, bottom = _region(np.asarray(liver.any(axis=(0, 2))), network.multiple)
     left, right = _region(np.asarray(liver.any(axis=(0, 1))), network.multiple)
@@ -75,7 +77,7 @@ def detect_slices(
         for start in targets[::CHUNK]:
             part = range(start, min(start + CHUNK, targets.stop))
             read = torch.arange(part.start - network.neighbours, part.stop + network.neighbours).clamp(0, depth - 1)
-            for z, boxes in zip(part, network(region[read][None, None].to(device)), strict=True):
+            for z, boxes in zip(part, network(region[None, :, read].to(device)), strict=True):
                 placed = boxes.boxes.double().cpu().numpy() + offset
                 found[z] = SliceBoxes(placed, boxes.scores.double().cpu().numpy())
             progress((part.stop - targets.start) / len(targets))
@@ -104,15 +106,21 @@ class PhaseDetector:
         self._network = network.to(device).eval()
 
     def __call__(
-        self, volume: Volume, liver: npt.NDArray[np.bool_], progress: Callable[[float], None] = lambda _: None
+        self, volume: Volume, segmentation: Segmentation, progress: Callable[[float], None] = lambda _: None
     ) -> FoundBoxes:
-        """Lesions as boxes on the volume's own grid, best first. liver: (z, y, x) there, lesions included."""
+        """Lesions as boxes on the volume's own grid, best first."""
+        liver = segmentation.liver
         cut = liver_part(volume, liver, self.options.min_slice_mm, self._network.neighbours)
         if cut is None:
             return no_boxes()
         image, grid = to_network(part_of(volume, cut), self.options.in_plane_mm, self.options.min_slice_mm)
         on_grid = mask_on_grid(liver[cut], grid)
-        linked = link_slices(detect_slices(self._network, image, on_grid, self.device, progress), self.options.link)
+        channels = [image]
+        if self._network.inputs > 1:
+            channels.append(suspicion(map_on_grid(segmentation.lesion_probability[cut], grid)))
+        linked = link_slices(
+            detect_slices(self._network, torch.stack(channels), on_grid, self.device, progress), self.options.link
+        )
         share = liver_share(linked.boxes, on_grid)
         kept = linked.where((share > 0) & (share >= self.options.least_liver))
         place = np.array([axis.start for axis in cut] * 2, dtype=np.float64)

@@ -28,7 +28,7 @@ from LiverAILib.study import Phase, Study, Volume
 class Detector(Protocol):
     """What this stage needs of a detector; see `detect.PhaseDetector`."""
 
-    def __call__(self, volume: Volume, liver: npt.NDArray[np.bool_]) -> FoundBoxes:
+    def __call__(self, volume: Volume, segmentation: Segmentation) -> FoundBoxes:
         """Lesions of one volume as boxes on its own grid."""
         ...
 
@@ -51,7 +51,7 @@ class DetectedLesions:
 
 def detect_exam(study: Study, segmentations: Mapping[Phase, Segmentation], detector: Detector) -> DetectedLesions:
     """Find the lesions of an exam. segmentations: of every phase, on its own grid."""
-    found = {phase: detector(volume, segmentations[phase].liver) for phase, volume in study.volumes.items()}
+    found = {phase: detector(volume, segmentations[phase]) for phase, volume in study.volumes.items()}
     return match_and_delineate(study, segmentations, found)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -68,6 +69,19 @@ class NetworkGrid:
                     enlarged = F.interpolate(part, size=self.full[1:], mode="bilinear", align_corners=False)
                     fine[first : first + 32] = enlarged.squeeze(1).numpy()
         return array
+
+
+def map_on_grid(values: npt.NDArray[Any], grid: NetworkGrid) -> Tensor:
+    """A map or a mask (z, y, x) of the volume's own grid on the network's, float32: means over each pixel's slab."""
+    array = to_canonical(values, grid.order, grid.flips)
+    slices = []
+    for first in range(0, array.shape[0], grid.averaged):
+        slab = torch.from_numpy(np.array(array[first : first + grid.averaged], dtype=np.float32, order="C"))
+        plane = F.interpolate(
+            slab.mean(dim=0)[None, None], size=grid.resampled[1:], mode="bilinear", align_corners=False, antialias=True
+        )
+        slices.append(plane[0, 0, grid.crop[0], grid.crop[1]])
+    return torch.stack(slices)
 
 
 def window(hu: Tensor) -> Tensor:

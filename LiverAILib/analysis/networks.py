@@ -9,9 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
 from LiverAILib.analysis.boxes3d import FoundBoxes
 from LiverAILib.analysis.lesions import IndexBox
 from LiverAILib.analysis.reading import TriageThresholds
@@ -22,6 +19,7 @@ from LiverAILib.study import ClinicalRecord, Phase, Study, Volume
 if TYPE_CHECKING:
     from torch import nn
 
+    from LiverAILib.analysis.segment import Segmentation
     from LiverAILib.saliency import SaliencyMix
 
 Parameters = Mapping[str, float | int | str | bool]
@@ -31,9 +29,7 @@ Run = TypeVar("Run")
 class Detect(Protocol):
     """What `detect.PhaseDetector` does: the lesions of one volume as boxes on its own grid."""
 
-    def __call__(
-        self, volume: Volume, liver: npt.NDArray[np.bool_], progress: Callable[[float], None]
-    ) -> FoundBoxes: ...
+    def __call__(self, volume: Volume, segmentation: Segmentation, progress: Callable[[float], None]) -> FoundBoxes: ...
 
 
 class Classify(Protocol):

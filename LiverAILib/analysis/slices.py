@@ -20,8 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from LiverAILib.analysis.axes import to_canonical
-from LiverAILib.analysis.grid import MIN_SLICE_MM, NetworkGrid, liver_part, part_of, to_network
+from LiverAILib.analysis.grid import MIN_SLICE_MM, NetworkGrid, liver_part, map_on_grid, part_of, to_network
 from LiverAILib.analysis.networks import SliceFormat
 from LiverAILib.findings import SliceScores
 from LiverAILib.networks.resnet34 import ResNet34
@@ -71,15 +70,7 @@ class LiverSlices:
 
 def mask_on_grid(mask: npt.NDArray[np.bool_], grid: NetworkGrid) -> npt.NDArray[np.bool_]:
     """A mask (z, y, x) of the volume's own grid on the network's: where half of a slab's pixel or more is in it."""
-    array = to_canonical(mask, grid.order, grid.flips)
-    slices = []
-    for first in range(0, array.shape[0], grid.averaged):
-        slab = torch.from_numpy(np.array(array[first : first + grid.averaged], dtype=np.float32, order="C"))
-        plane = F.interpolate(
-            slab.mean(dim=0)[None, None], size=grid.resampled[1:], mode="bilinear", align_corners=False, antialias=True
-        )
-        slices.append(plane[0, 0, grid.crop[0], grid.crop[1]] >= 0.5)
-    return np.asarray(torch.stack(slices).numpy(), dtype=np.bool_)
+    return np.asarray((map_on_grid(mask, grid) >= 0.5).numpy(), dtype=np.bool_)
 
 
 def liver_slices(

@@ -41,7 +41,7 @@ def detect_phases(
             label = f"Detecting lesions in the {phase.words} phase ({number + 1} of {len(phases)})"
             part = step.part(number, len(phases), label)
             with progress.timed(f"detect_{phase}"):
-                found[phase] = networks.detector.run(study.volumes[phase], segmentations[phase].liver, part)
+                found[phase] = networks.detector.run(study.volumes[phase], segmentations[phase], part)
     return found
 
 

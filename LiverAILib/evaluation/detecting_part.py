@@ -38,14 +38,12 @@ def detector_part(
     scans: Iterable[RealScan],
     say: Say,
 ) -> tuple[Part, list[Picture]]:
-    """Detection on exams in the true liver, on real scans in the liver that LiverSegNet finds, and on phantoms without
-    a lesion in the true liver.
-    """
+    """Detection on exams, on real scans, and on phantoms without a lesion, each in the liver that LiverSegNet finds."""
     networks, threshold = open_detector(networks)
     cases: list[DetectedCase] = []
     typed: list[tuple[int, LesionType, float, LesionType]] = []
     for exam in exams:
-        case = detect_in_exam(exam, networks, threshold)
+        case = detect_in_exam(exam, segmenter, networks, threshold)
         if networks.classifier is not None:
             typed += _types(exam, case, networks, len(cases))
         cases.append(case)
@@ -54,7 +52,7 @@ def detector_part(
     if not cases:
         return Part("detector", [], [], ["Detection: there are no exams. Make some (--exams)."]), []
     names = len({case.group for case in cases})
-    on = f"synthetic exams on the anatomy of {names} held-out patients, all three phases, in the true liver"
+    on = f"synthetic exams on the anatomy of {names} held-out patients, all three phases"
     figures = exam_figures(cases, threshold, on)
     if typed:
         figures += _type_figures(typed, on.replace("synthetic exams", "lesions found in synthetic exams"))
@@ -65,17 +63,16 @@ def detector_part(
         pictures.append(Picture("froc", lambda canvas: draw_froc(canvas, curves, point, title)))
     real = []
     for scan in scans:
-        liver = segmenter(scan.volume, lambda _: None).liver
-        real.append(detect_in_scan(scan, liver, networks, threshold))
+        real.append(detect_in_scan(scan, segmenter, networks, threshold))
         say(f"detector: {scan.name}")
-    where = "held-out patients, real portal-venous CT, in the liver that LiverSegNet finds"
+    where = "held-out patients, real portal-venous CT"
     more, notes = real_case_figures(real, threshold, where)
     figures += more
-    empty = [detect_in_exam(phantom, networks, threshold) for phantom in phantoms]
+    empty = [detect_in_exam(phantom, segmenter, networks, threshold) for phantom in phantoms]
     if empty:
         marks = [case.marks() for case in empty]
         found = false_marks_per_case(marks, threshold=threshold, unit="phantoms")
-        where = "phantoms without a lesion, all three phases, in the true liver"
+        where = "phantoms without a lesion, all three phases"
         figures.append(figure_of(found, "false positives a case", where, goal="<= 0.5"))
     rows = [case.row() for case in (*cases, *real, *empty)]
     return Part("detector", figures, rows, notes), pictures

@@ -1,8 +1,8 @@
 """The lesion detector: recall by size, false positives a case, FROC; on exams, on real scans, and where nothing is.
 
-A lesion is found if in any phase in which its box was found it overlaps the true one by the papers' rule (IoU > 0.3 or
-IoM > 0.5); a found lesion that is no true one is a false positive. Boxes are those of the stages: found in each phase,
-matched over the phases. A case is an exam, or one volume where there is one.
+A lesion is found if in any phase in which its box was found it overlaps the true one by the rule of
+`analysis.boxes3d.finds`; a found lesion that is no true one is a false positive. Boxes are those of the stages: found
+in each phase, matched over the phases. A case is an exam, or one volume where there is one.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from LiverAILib.analysis.boxes3d import FoundBoxes
+from LiverAILib.analysis.boxes3d import FoundBoxes, finds
 from LiverAILib.analysis.match import MatchedLesion, liver_frame, match_phases
 from LiverAILib.analysis.networks import Networks
 from LiverAILib.analysis.progress import silent
-from LiverAILib.analysis.segment import Segmentation
+from LiverAILib.analysis.segment import Segmentation, Segmenter
 from LiverAILib.analysis.stages import detect_phases
 from LiverAILib.evaluation.figures import Figure, figure_of
 from LiverAILib.evaluation.groups import share
@@ -29,7 +29,7 @@ from LiverAILib.readerstudy.statistics.lesion_level import (
     froc_curve,
     lesion_recall,
 )
-from LiverAILib.readerstudy.statistics.marks import NOT_MARKED, CaseMarks, hits_by_overlap
+from LiverAILib.readerstudy.statistics.marks import NOT_MARKED, CaseMarks
 from LiverAILib.study import Phase, Study
 from LiverAILib.training.real_scans import RealScan, boxes_of
 from LiverAILib.training.typed_exam import TypedExam
@@ -90,26 +90,18 @@ class DetectedCase:
         }
 
 
-def found_in(
-    study: Study, livers: Mapping[Phase, npt.NDArray[np.bool_]], networks: Networks
-) -> dict[Phase, FoundBoxes]:
-    """What the detector finds in each phase, in the given livers."""
-    segmentations = {phase: Segmentation(liver, np.zeros((1, 1, 1), np.float32)) for phase, liver in livers.items()}
-    return detect_phases(study, segmentations, networks, silent())
-
-
 def judge(
     name: str,
     group: str,
     study: Study,
-    livers: Mapping[Phase, npt.NDArray[np.bool_]],
+    segmentations: Mapping[Phase, Segmentation],
     ids: Mapping[Phase, npt.NDArray[np.integer]],
     lesions: Sequence[TrueLesion],
     found: Mapping[Phase, FoundBoxes],
     threshold: float,
 ) -> DetectedCase:
     """Found boxes against the truth. threshold: of a box's score, the package's; lower ones count for the FROC only."""
-    frames = {phase: liver_frame(study.volumes[phase], livers[phase]) for phase in found}
+    frames = {phase: liver_frame(study.volumes[phase], segmentations[phase].liver) for phase in found}
     numbers = [lesion.id for lesion in lesions]
     true = {phase: boxes_of(ids[phase], numbers) for phase in found}
     shown = [k for k in range(len(lesions)) if any(np.isfinite(true[phase][k]).all() for phase in found)]
@@ -142,15 +134,20 @@ def _hits(lesion: MatchedLesion, true: Mapping[Phase, npt.NDArray[np.float64]]) 
     hits: set[int] = set()
     for phase in lesion.scores:
         known = np.flatnonzero(np.isfinite(true[phase]).all(axis=1))
-        same = hits_by_overlap(lesion.boxes[phase][None], true[phase][known])[0]
+        same = finds(lesion.boxes[phase][None], true[phase][known])[0]
         hits |= set(known[same].tolist())
     return sorted(hits)
 
 
-def detect_in_exam(exam: TypedExam, networks: Networks, threshold: float) -> DetectedCase:
-    """The detector on an exam, in the true liver. Recall is asked of the synthetic lesions."""
+def segmented(study: Study, segmenter: Segmenter) -> dict[Phase, Segmentation]:
+    """Each phase as the stages before the detector hand it on."""
+    return {phase: segmenter(volume, lambda _: None) for phase, volume in study.volumes.items()}
+
+
+def detect_in_exam(exam: TypedExam, segmenter: Segmenter, networks: Networks, threshold: float) -> DetectedCase:
+    """The detector on an exam. Recall is asked of the synthetic lesions."""
     study = exam.study
-    livers = {phase: exam.liver_mask(phase) for phase in study.volumes}
+    segmentations = segmented(study, segmenter)
     lesions = [
         TrueLesion(
             lesion.id,
@@ -161,16 +158,17 @@ def detect_in_exam(exam: TypedExam, networks: Networks, threshold: float) -> Det
         )
         for lesion in exam.truth.lesions
     ]
-    found = found_in(study, livers, networks)
+    found = detect_phases(study, segmentations, networks, silent())
     truth = exam.truth
     group = str(getattr(truth, "patient", truth.seed))
-    return judge(f"exam {truth.seed}", group, study, livers, exam.lesion_ids, lesions, found, threshold)
+    return judge(f"exam {truth.seed}", group, study, segmentations, exam.lesion_ids, lesions, found, threshold)
 
 
-def detect_in_scan(scan: RealScan, liver: npt.NDArray[np.bool_], networks: Networks, threshold: float) -> DetectedCase:
-    """The detector on a real scan, in the given liver. Recall is asked of lesions of at least `LARGE_ML`."""
+def detect_in_scan(scan: RealScan, segmenter: Segmenter, networks: Networks, threshold: float) -> DetectedCase:
+    """The detector on a real scan. Recall is asked of lesions of at least `LARGE_ML`."""
     phase = Phase.PORTAL_VENOUS
-    study, livers = Study({phase: scan.volume}), {phase: liver}
+    study = Study({phase: scan.volume})
+    segmentations = segmented(study, segmenter)
     boxes = boxes_of(scan.ids, [lesion.id for lesion in scan.lesions])
     longest = ((boxes[:, 3:] - boxes[:, :3]) * scan.volume.spacing_mm).max(axis=1, initial=0)
     lesions = [
@@ -179,8 +177,8 @@ def detect_in_scan(scan: RealScan, liver: npt.NDArray[np.bool_], networks: Netwo
         )
         for lesion, mm in zip(scan.lesions, longest, strict=True)
     ]
-    found = found_in(study, livers, networks)
-    return judge(scan.name, scan.patient, study, livers, {phase: scan.ids}, lesions, found, threshold)
+    found = detect_phases(study, segmentations, networks, silent())
+    return judge(scan.name, scan.patient, study, segmentations, {phase: scan.ids}, lesions, found, threshold)
 
 
 def open_detector(networks: Networks) -> tuple[Networks, float]:

@@ -31,10 +31,11 @@ NEIGHBOURS = 5
 class CSWin3dPreset:
     """Sizes of the backbone.
 
-    stem: channels of the first 3D convolution. channels, depths, heads, stripes: per stage; a stripe of 0 is the whole
-    slice. expansion: hidden channels of the MLP per channel. drop_path: share of skipped branches at the last block,
-    rising linearly from 0 at the first. context: False makes it 2D, for the paper's ablation: each target slice is seen
-    without its neighbours, by the same layers with kernels one slice thick; input and output stay as they are.
+    inputs: channels of the input. stem: channels of the first 3D convolution. channels, depths, heads, stripes: per
+    stage; a stripe of 0 is the whole slice. expansion: hidden channels of the MLP per channel. drop_path: share of
+    skipped branches at the last block, rising linearly from 0 at the first. context: False makes it 2D, for the paper's
+    ablation: each target slice is seen without its neighbours, by the same layers with kernels one slice thick; input
+    and output stay as they are.
     """
 
     stem: int
@@ -45,13 +46,15 @@ class CSWin3dPreset:
     expansion: int = 4
     drop_path: float = 0.2
     context: bool = True
+    inputs: int = 1
 
 
 PRESETS = {
     "paper": CSWin3dPreset(stem=16, channels=(64, 128, 256, 512), depths=(1, 2, 9, 1)),
-    "compact": CSWin3dPreset(stem=8, channels=(32, 64, 128, 256), depths=(1, 2, 6, 1), drop_path=0.1),
+    "compact": CSWin3dPreset(stem=8, channels=(32, 64, 96, 128), depths=(1, 2, 4, 1), drop_path=0.05, inputs=2),
 }
 PRESETS["compact-2d"] = replace(PRESETS["compact"], context=False)
+PRESETS["compact-image"] = replace(PRESETS["compact"], inputs=1)
 
 
 def _into_stripes(x: Tensor, heads: int, stripe: tuple[int, int]) -> Tensor:
@@ -149,14 +152,14 @@ class Stem(nn.Module):
     LayerNorm.
     """
 
-    def __init__(self, inner: int, channels: int, slices: int = 5) -> None:
+    def __init__(self, inputs: int, inner: int, channels: int, slices: int = 5) -> None:
         super().__init__()
-        self.volume = nn.Sequential(nn.Conv3d(1, inner, (slices, 3, 3), padding=(0, 1, 1)), nn.GELU())
+        self.volume = nn.Sequential(nn.Conv3d(inputs, inner, (slices, 3, 3), padding=(0, 1, 1)), nn.GELU())
         self.plane = nn.Conv2d(inner, channels, 7, stride=4, padding=3)
         self.norm = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, 1, z, y, x) to (batch, z - 4, y / 4, x / 4, channel)."""
+        """(batch, input, z, y, x) to (batch, z - 4, y / 4, x / 4, channel)."""
         slices = self.volume(x).transpose(1, 2)
         flat = slices.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         return self.norm(self.plane(flat).permute(0, 2, 3, 1)).unflatten(0, slices.shape[:2])
@@ -178,7 +181,8 @@ class Merge(nn.Module):
 class CSWin3d(nn.Module):
     """Feature maps of the target slices at strides 4, 8, 16 and 32.
 
-    Input (batch, 1, z, y, x), HU clipped to [-40, 160] and scaled to [-1, 1]; z at least 11, y and x multiples of 32.
+    Input (batch, inputs, z, y, x), HU clipped to [-40, 160] and scaled to [-1, 1], and where there are two channels the
+    second as the detector says; z at least 11, y and x multiples of 32.
     Output: four maps (batch * (z - 10), channel, y / stride, x / stride) for slices 5 .. z - 6 of each stack.
     """
 
@@ -190,7 +194,7 @@ class CSWin3d(nn.Module):
         preset = PRESETS[preset] if isinstance(preset, str) else preset
         self.channels = preset.channels
         self.context = preset.context
-        self.stem = Stem(preset.stem, preset.channels[0], 5 if preset.context else 1)
+        self.stem = Stem(preset.inputs, preset.stem, preset.channels[0], 5 if preset.context else 1)
         last = max(sum(preset.depths) - 1, 1)
         rates = iter([preset.drop_path * number / last for number in range(last + 1)])
         self.stages = nn.ModuleList(

@@ -8,6 +8,9 @@ lesions, cross entropy and L1, boxes of one slice suppressed at IoU 0.1.
 The paper works on slices enlarged to 640 x 640, about 0.6 mm a pixel. `compact` is made for 1.25 mm: same anchors in
 pixels, hence twice in mm; the pyramid level of a proposal is chosen from half the size; and a lesion of two pixels,
 which overlaps no anchor by 0.3, still has an anchor to learn from (`least_iou`).
+
+Beside the image `compact` takes the segmentation's lesion probability p as a second channel (`suspicion`), so that it
+goes on from what LiverSegNet knows; ours, not the paper's. `compact-image` is without it, as `paper` is.
 """
 
 from __future__ import annotations
@@ -63,13 +66,18 @@ PRESETS = {
     "compact": DetectorPreset(
         BACKBONES["compact"],
         pyramid=64,
-        dense=256,
+        dense=128,
         finest_roi=28.0,
         sampled=128,
         rpn=RpnOptions(least_iou=0.1, sampled=128, candidates=(300, 150), proposals=(200, 64)),
     ),
 }
-PRESETS["compact-2d"] = replace(PRESETS["compact"], backbone=BACKBONES["compact-2d"])
+PRESETS |= {name: replace(PRESETS["compact"], backbone=BACKBONES[name]) for name in ("compact-2d", "compact-image")}
+
+
+def suspicion(probability: Tensor) -> Tensor:
+    """The second channel, 2 sqrt(p) - 1 in [-1, 1], of a lesion probability in [0, 1]: low ones are told apart too."""
+    return 2 * probability.clamp(0, 1).sqrt() - 1
 
 
 @dataclass(frozen=True)
@@ -103,9 +111,9 @@ class BoxHead(nn.Module):
 class LesionDetector(nn.Module):
     """Boxes around lesions in each target slice.
 
-    Input (batch, 1, z, y, x) as for `CSWin3d`: z - 10 target slices per stack, y and x multiples of 32. In training
-    mode, with the true boxes (m, 4) of each of the batch * (z - 10) target slices (m may be 0), the four losses;
-    otherwise a `Detections` for each target slice, stack by stack.
+    Input (batch, inputs, z, y, x) as for `CSWin3d`, a second channel being the `suspicion`: z - 10 target slices per
+    stack, y and x multiples of 32. In training mode, with the true boxes (m, 4) of each of the batch * (z - 10) target
+    slices (m may be 0), the four losses; otherwise a `Detections` for each target slice, stack by stack.
     """
 
     neighbours = CSWin3d.neighbours
@@ -115,6 +123,7 @@ class LesionDetector(nn.Module):
         super().__init__()
         preset = PRESETS[preset] if isinstance(preset, str) else preset
         self.preset = preset
+        self.inputs = preset.backbone.inputs
         self.backbone = CSWin3d(preset.backbone)
         self.pyramid = FeaturePyramid(self.backbone.channels, preset.pyramid)
         self.rpn = RegionProposalNetwork(preset.pyramid, preset.rpn)

@@ -117,7 +117,8 @@ class TrainingCase:
 
     image: int16 HU (z, y, x). codes: uint8, 32 * label (1 liver, 2 lesion) + `Organ` code. slice_mm, in_plane_mm:
     spacing.
-    looks: whether other contrast phases may be made from it (a real portal-venous CT).
+    looks: whether other contrast phases may be made from it (a real portal-venous CT). lesion_probability: uint8
+    (z, y, x), what a segmentation network says of it, in steps of one over 255; None where none was asked.
     """
 
     name: str
@@ -126,6 +127,7 @@ class TrainingCase:
     slice_mm: float
     in_plane_mm: float
     looks: bool
+    lesion_probability: torch.Tensor | None = None
 
 
 def _read(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:

@@ -14,6 +14,7 @@ from LiverAILib.few_bits import BITS
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from LiverAILib.bundles import Bundle
     from LiverAILib.training.cases import Split
 
 DEFAULT_WORK = Path(".cache") / "training"
@@ -34,7 +35,7 @@ RECIPE_OPTIONS: Mapping[str, tuple[str, ...]] = {
 
 #: Presets for the papers' ablations, by the networks that have them.
 ABLATIONS: Mapping[str, tuple[str, ...]] = {
-    "detector": ("compact-2d",),
+    "detector": ("compact-2d", "compact-image"),
     "classifier": ("compact-without-interaction", "compact-images", "compact-clinical"),
 }
 
@@ -60,6 +61,13 @@ def add_parser(subparsers: Any, name: str = "train", **options: Any) -> argparse
         "--start-from", type=Path, metavar="MODELS", help="begin with the network's package in this folder, or with "
         "this package (HCCNet may start from NoduleNet's)"
     )  # fmt: skip
+    parser.add_argument(
+        "--segmenter",
+        type=Path,
+        metavar="MODELS",
+        help="detector: the folder with the LiverSegNet whose lesion probability it is shown (default: the one that "
+        "ships)",
+    )
     parser.add_argument(
         "--preset",
         default="compact",
@@ -177,9 +185,17 @@ def _start(args: argparse.Namespace, split: Split, package: str) -> Mapping[str,
     )
     if bundle.metadata.preset != args.preset:
         raise StudyError(f"The package in {args.start_from} is of preset {bundle.metadata.preset}: say --preset.")
-    if seen := sorted({case.patient for case in split.test} & set(bundle.metadata.patients_seen)):
-        raise StudyError(f"That package was trained on {', '.join(seen)}, held out here: use its --split-seed.")
+    _check_unseen(bundle, split)
     return bundle.load().state_dict()
+
+
+def _check_unseen(bundle: Bundle, split: Split) -> None:
+    """Raises StudyError if a package learnt from a held-out patient."""
+    if seen := sorted({case.patient for case in split.test} & set(bundle.metadata.patients_seen)):
+        raise StudyError(
+            f"The {bundle.metadata.network} package was trained on {', '.join(seen)}, held out here: use its "
+            "--split-seed."
+        )
 
 
 def _train(args: argparse.Namespace, split: Split, work: Path, recipe: Mapping[str, Any]) -> int:
@@ -187,6 +203,10 @@ def _train(args: argparse.Namespace, split: Split, work: Path, recipe: Mapping[s
     from LiverAILib.training.trainers import TRAINERS, Asked, fill_pool, side_patients
 
     package, train = TRAINERS[args.network]
+    if args.network == "detector":
+        from LiverAILib.bundles import find_bundle
+
+        _check_unseen(find_bundle("liversegnet", args.segmenter), split)
     target = None
     if args.output:
         words = Provenance(
@@ -203,6 +223,7 @@ def _train(args: argparse.Namespace, split: Split, work: Path, recipe: Mapping[s
         phantoms=args.phantoms,
         validation_exams=args.validation_exams,
         first_seed=args.first_seed,
+        segmenter=args.segmenter,
         start=_start(args, split, package),
         package=target,
         say=_say,

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from LiverAILib.analysis.grid import WINDOW_HU, window
 from LiverAILib.analysis.segment import surroundings
+from LiverAILib.networks.detector import suspicion
 from LiverAILib.training.cases import LABEL_STEP, TrainingCase
 from LiverAILib.training.implants import implant_lesions
 from LiverAILib.training.looks import contrast_look
@@ -31,6 +32,8 @@ class PatchOptions:
     higher dose or a lower tube voltage would; the liver may then come near the end of the window.
     stretch: largest ratio of the scales in y and x. bend_mm: spread of a smooth random displacement in plane, as
     patients differ more than a turn and a scale.
+    faint: how often a lesion probability is lowered, by a random factor: those of cases that the segmentation learnt
+    from are too sure.
     close: how often a synthetic case is cut around the liver, as the real ones are, and as `analysis.segment` does for
     its closer looks.
     """
@@ -43,6 +46,7 @@ class PatchOptions:
     implants: float = 0.55
     bright: float = 0.3
     enhancement: tuple[float, float] = (1.1, 2.0)
+    faint: float = 0.3
     close: float = 0.4
     rotation_degrees: float = 12.0
     scale: tuple[float, float] = (0.85, 1.2)
@@ -56,7 +60,8 @@ class PatchOptions:
 
 
 class Patch(NamedTuple):
-    """image: (1, z, y, x) float in [-1, 1]. target: (2, z, y, x) float, liver (with lesions) and lesion. voxel_ml: of
+    """image: (1, z, y, x) float in [-1, 1], with the `suspicion` (2, z, y, x) where the case has a lesion probability.
+    target: (2, z, y, x) float, liver (with lesions) and lesion. voxel_ml: of
     one voxel.
     """
 
@@ -111,7 +116,13 @@ class PatchSource:
             self._closeups[case.name] = (
                 case
                 if box is None
-                else replace(case, name=f"{case.name}, close", image=case.image[box], codes=case.codes[box])
+                else replace(
+                    case,
+                    name=f"{case.name}, close",
+                    image=case.image[box],
+                    codes=case.codes[box],
+                    lesion_probability=None if case.lesion_probability is None else case.lesion_probability[box],
+                )
             )
         return self._closeups[case.name]
 
@@ -142,14 +153,19 @@ class PatchSource:
         wander = torch.tensor([self._random(-1, 1) for _ in range(3)])
         centre = middle + (centre - middle) * free + wander * jitter
         scale = self._random(*self.options.scale)
-        hu, codes = self._cut(case, centre, group, scale)
+        hu, codes, probability = self._cut(case, centre, group, scale)
         pixel_mm = case.in_plane_mm / scale
         if case.looks:
             hu = self._other_look(hu, codes % LABEL_STEP)
         if case.looks and self._random() < self.options.implants:
             hu, codes = implant_lesions(hu, codes, (case.slice_mm * group, pixel_mm, pixel_mm), self.generator)
         target = torch.stack([codes >= LABEL_STEP, codes >= 2 * LABEL_STEP]).float()
-        return Patch(self._vary(hu).unsqueeze(0), target, case.slice_mm * group * pixel_mm**2 / 1000)
+        channels = [self._vary(hu)]
+        if probability is not None:
+            if self._random() < self.options.faint:
+                probability = probability * self._random()
+            channels.append(suspicion(probability))
+        return Patch(torch.stack(channels), target, case.slice_mm * group * pixel_mm**2 / 1000)
 
     def _other_look(self, hu: Tensor, organs: Tensor) -> Tensor:
         """A portal-venous patch in another phase, or with more enhancement, or with a fatty liver, or as it is."""
@@ -165,8 +181,12 @@ class PatchSource:
         wanted = math.exp(self._random(math.log(low), math.log(high)))
         return max(1, round(wanted / slice_mm))
 
-    def _cut(self, case: TrainingCase, centre: Tensor, group: int, scale: float) -> tuple[Tensor, Tensor]:
-        """HU and codes of a rotated, scaled patch; air outside the case; slices averaged in groups."""
+    def _cut(
+        self, case: TrainingCase, centre: Tensor, group: int, scale: float
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """HU, codes and lesion probability of a rotated, scaled patch; air outside the case; slices averaged in
+        groups.
+        """
         depth, height, width = self.options.size
         total = case.image.shape[0]
         first = int(centre[0]) - depth * group // 2
@@ -185,6 +205,8 @@ class PatchSource:
         grid = torch.stack([(2 * (x + bend_x) + 1) / columns - 1, (2 * (y + bend_y) + 1) / rows - 1], dim=-1)
         hu = torch.full((depth * group, height, width), -1024.0)
         codes = torch.zeros((depth * group, height, width), dtype=torch.uint8)
+        known = case.lesion_probability
+        probability = None if known is None else torch.zeros(hu.shape)
         if inside.any():
             chosen = index[inside]
             low, high = int(chosen[0]), int(chosen[-1]) + 1
@@ -195,11 +217,15 @@ class PatchSource:
                 case.codes[low:high].float().unsqueeze(1), sampling, mode="nearest", align_corners=False
             )
             codes[inside] = nearest.squeeze(1).to(torch.uint8)
+            if known is not None and probability is not None:
+                shares = known[low:high].float().unsqueeze(1) / 255
+                probability[inside] = F.grid_sample(shares, sampling, align_corners=False).squeeze(1)
         hu = hu.clamp(-1024, 1024)
         if group > 1:
             hu = hu.clamp(*WINDOW_HU).unflatten(0, (depth, group)).mean(dim=1)
             codes = codes.unflatten(0, (depth, group))[:, group // 2]
-        return hu, codes
+            probability = None if probability is None else probability.unflatten(0, (depth, group)).mean(dim=1)
+        return hu, codes, probability
 
     def _bend(self, height: int, width: int, pixel_mm: float) -> Tensor:
         """A smooth random displacement (2, y, x) in mm, the same for all slices."""

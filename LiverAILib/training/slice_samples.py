@@ -8,7 +8,7 @@ Left out are also slices that show less of a lesion than that, and for HCCNet th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +22,7 @@ from LiverAILib.analysis.slices import MARGIN_MM, PIXEL_MM, SIZE, LiverSlices, l
 from LiverAILib.errors import StudyError
 from LiverAILib.files import replacing
 from LiverAILib.lesion_types import LesionType
+from LiverAILib.study import Phase
 from LiverAILib.training.cases import CaseFiles
 from LiverAILib.training.lesion_samples import check_trainable, patient_number, real_patient_number
 from LiverAILib.training.pixels import to_bytes
@@ -33,20 +34,24 @@ PLACE_SHARE = 4  # lesions are kept at a quarter of the images' resolution
 MARGINS_MM = (6.0, 14.0)  # around the liver, so that the network does not mind where the outline ends
 SHOWN_MM2 = 12.0  # a lesion counts as shown in a slice from this area on: a disc of 4 mm
 LEFT_OUT = -1
+PHASES = tuple(Phase)
 
 
 @dataclass(frozen=True)
 class SliceSamples:
     """Slices of one network. images: uint8 (n, 1, y, x), 0..255 for -1..1; labels: (n,), 1 is the finding; patients:
-    (n,) numbers; exams: (n,) numbers of what was scanned at once; real: (n,) whether nothing in them was made; places:
-    uint8 (n, 1, y / 4, x / 4), what part of each place the finding covers, 0..255.
+    (n,) numbers; exams: (n,) numbers of what was scanned at once; phases: (n,) places in `Phase`; real: (n,) whether
+    nothing in them was made; clean: (n,) whether they show no lesion at all; places: uint8 (n, 1, y / 4, x / 4), what
+    part of each place the finding covers, 0..255.
     """
 
     images: Tensor
     labels: Tensor
     patients: Tensor
     exams: Tensor
+    phases: Tensor
     real: Tensor
+    clean: Tensor
     places: Tensor
 
     def __len__(self) -> int:
@@ -64,6 +69,7 @@ class LabelledSlices:
     hcc: Tensor
     patients: Tensor
     exams: Tensor
+    phases: Tensor
     real: Tensor
     lesion_places: Tensor
     hcc_places: Tensor
@@ -71,19 +77,21 @@ class LabelledSlices:
     def of(self, target: Target) -> SliceSamples:
         """The slices of one network."""
         labels, places = (self.nodule, self.lesion_places) if target == "nodulenet" else (self.hcc, self.hcc_places)
-        kept = labels != LEFT_OUT
-        return SliceSamples(
-            self.images[kept],
-            labels[kept].long(),
-            self.patients[kept],
-            self.exams[kept],
-            self.real[kept],
-            places[kept],
-        )
+        kept = self.where(labels != LEFT_OUT)
+        return replace(kept.of_all(), labels=labels[labels != LEFT_OUT].long(), places=places[labels != LEFT_OUT])
 
     def of_all(self) -> SliceSamples:
         """All slices, with labels that must not be learnt from."""
-        return SliceSamples(self.images, self.nodule.long(), self.patients, self.exams, self.real, self.lesion_places)
+        return SliceSamples(
+            self.images,
+            self.nodule.long(),
+            self.patients,
+            self.exams,
+            self.phases,
+            self.real,
+            self.nodule == 0,
+            self.lesion_places,
+        )
 
     def where(self, chosen: Tensor) -> LabelledSlices:
         """The chosen (n,) ones."""
@@ -150,7 +158,8 @@ def exam_slices(
             hcc = torch.zeros_like(nodule)
             hcc[lesion_areas(slices, np.isin(ids, unknown), pixel_mm)[0] > 0] = LEFT_OUT
         kept = _drawn(nodule, most, rng)
-        parts.append(tuple(part[kept] for part in (slices.images, nodule, hcc, places, hcc_places)))
+        phases = torch.full_like(nodule, PHASES.index(phase))
+        parts.append(tuple(part[kept] for part in (slices.images, nodule, hcc, phases, places, hcc_places)))
     columns = tuple(torch.cat(column) for column in zip(*parts, strict=True))
     return _labelled(*columns, patient=patient_number(truth), exam=truth.seed, real=False)
 
@@ -172,6 +181,7 @@ def real_slices(
         slices.images,
         nodule,
         hcc,
+        torch.full_like(nodule, PHASES.index(Phase.PORTAL_VENOUS)),
         places,
         torch.zeros_like(places),
         patient=real_patient_number(files.patient),
@@ -201,6 +211,7 @@ def _labelled(
     images: Tensor,
     nodule: Tensor,
     hcc: Tensor,
+    phases: Tensor,
     places: Tensor,
     hcc_places: Tensor,
     *,
@@ -215,6 +226,7 @@ def _labelled(
         hcc,
         torch.full((count,), patient),
         torch.full((count,), exam),
+        phases,
         torch.full((count,), real),
         places,
         hcc_places,

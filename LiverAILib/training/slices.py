@@ -9,8 +9,9 @@ proportion (Goyal et al., 2017).
 Ours: half of a batch shows a finding, and of real slices there are at least `real_share` where there are any; images
 may be averaged over `shrink` x `shrink` pixels, which is cheaper and takes noise away; a step may see a part of `crop`
 x `crop` pixels of each, which is cheaper too, and always holds some of the finding or else of the liver; noise is
-added; NoduleNet's lesions are partly put in on the way (`implants`, see `slice_implants`); the network is told where in
-a slice the finding is (`place_share`, see `places`); and the weights of the best validation are kept.
+added; lesions are partly put in on the way (`implants`, see `slice_implants`), for HCCNet of known type and into slices
+of both labels; the network is told where in a slice the finding is (`place_share`, see `places`); and the weights of
+the best validation are kept.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ from LiverAILib.networks.resnet34 import ResNet34
 from LiverAILib.training.loop import Loop
 from LiverAILib.training.pixels import from_bytes
 from LiverAILib.training.places import PlacingResNet34, place_loss, without_heads
-from LiverAILib.training.slice_implants import implant_in_slice
-from LiverAILib.training.slice_samples import SliceSamples, Target
+from LiverAILib.training.slice_implants import implant_in_slice, implant_typed
+from LiverAILib.training.slice_samples import PHASES, SliceSamples, Target
 
 REACH = 0.7  # of half a crop: how far its centre may lie from what it must show; less than 1, as the crop is turned
 
@@ -85,11 +86,9 @@ class SliceTraining:
     def __init__(
         self, train: SliceSamples, validation: SliceSamples, recipe: SliceRecipe, network: ResNet34 | None = None
     ) -> None:
-        """network: to start from, e.g. with ImageNet's weights. Raises ValueError if a patient stands on both sides, if
-        the training slices are of one kind only, or if HCCNet is to get implants.
+        """network: to start from, e.g. with ImageNet's weights. Raises ValueError if a patient stands on both sides,
+        or the training slices are of one kind only.
         """
-        if recipe.target == "hccnet" and recipe.implants:
-            raise ValueError("A lesion put into a slice has no type, so HCCNet can't learn from it: set implants to 0.")
         if set(train.patients.tolist()) & set(validation.patients.tolist()):
             raise ValueError("A patient is in the training and in the validation slices. Split by patient.")
         if len(train.labels.unique()) < 2:
@@ -125,15 +124,21 @@ class SliceTraining:
         recipe = self.recipe
         chosen = torch.multinomial(self.chances, recipe.batch, replacement=True, generator=generator)
         labels = self.train.labels[chosen]
-        given = (labels == 1) & (torch.rand(recipe.batch, generator=generator) < recipe.implants)
+        typed = recipe.target == "hccnet"
+        given = ((labels == 1) | typed) & (torch.rand(recipe.batch, generator=generator) < recipe.implants)
         if given.any():
-            without = self.chances * (self.train.labels == 0)
+            without = self.chances * (self.train.labels == 0) * self.train.clean
             chosen[given] = torch.multinomial(without, int(given.sum()), replacement=True, generator=generator)
         images, places = from_bytes(self.train.images[chosen]), self.train.places[chosen].float() / 255
         for number in given.nonzero().flatten().tolist():
-            images[number, 0], lesions = implant_in_slice(images[number, 0], PIXEL_MM, generator)
-            labels[number] = int(lesions.any())
-            places[number] = F.adaptive_avg_pool2d(lesions.float()[None], (places.shape[2], places.shape[3]))
+            if typed:
+                phase = PHASES[int(self.train.phases[chosen[number]])]
+                changed = implant_typed(images[number, 0], phase, bool(labels[number]), PIXEL_MM, generator)
+            else:
+                changed = implant_in_slice(images[number, 0], PIXEL_MM, generator)
+            images[number, 0], finding = changed
+            labels[number] = int(finding.any())
+            places[number] = F.adaptive_avg_pool2d(finding.float()[None], (places.shape[2], places.shape[3]))
         images, places = vary(F.avg_pool2d(images, recipe.shrink), places, recipe, generator)
         return mix(recipe.mixup, generator, images, F.one_hot(labels, 2).float(), places)
 

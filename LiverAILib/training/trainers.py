@@ -34,8 +34,9 @@ CROP_MM = 48.0 / 112.0  # the finest pixel of the classifier's crops
 
 @dataclass(frozen=True)
 class Asked:
-    """What the command line asks for. recipe: options that stand in for the recipe's own. start: weights to begin
-    with. package: where to write the package and what to say in it; None trains only.
+    """What the command line asks for. recipe: options that stand in for the recipe's own. segmenter: folder of the
+    LiverSegNet that the detector goes on from, None for the one that ships. start: weights to begin with. package:
+    where to write the package and what to say in it; None trains only.
     """
 
     split: Split
@@ -47,6 +48,7 @@ class Asked:
     phantoms: int
     validation_exams: int
     first_seed: int
+    segmenter: Path | None
     start: Weights | None
     package: tuple[Path, Provenance] | None
     say: Say
@@ -103,8 +105,6 @@ def train_slices(asked: Asked, target: Target) -> Bundle | None:
     asked.fill("slices")
     train, held = load_labelled(asked.pool / "train").of(target), load_labelled(asked.pool / "validation")
     recipe = SliceRecipe(target=target, **_without_steps(asked))
-    if target == "hccnet":
-        recipe = replace(recipe, implants=0.0)  # they have no type
     if asked.steps:
         epochs = asked.steps / max(1, len(train) // recipe.batch)
         recipe = replace(recipe, epochs=epochs, warmup_epochs=min(recipe.warmup_epochs, 0.05 * epochs))
@@ -198,23 +198,35 @@ def _volumes(asked: Asked, in_plane_mm: float) -> tuple[list[TrainingCase], list
 
 def train_detector(asked: Asked) -> Bundle | None:
     """The lesion detector."""
-    from LiverAILib.training.detector import DetectorRecipe, DetectorTask, found_in_cases
+    from LiverAILib.analysis.segment import load_segmenter
+    from LiverAILib.networks.detector import PRESETS, LesionDetector
+    from LiverAILib.training.detector import DetectorRecipe, DetectorTask
     from LiverAILib.training.detector import train_detector as run
+    from LiverAILib.training.lesion_probability import with_lesion_probability
     from LiverAILib.training.validated import detector_results
 
     recipe = DetectorRecipe(**asked.recipe)
-    held = asked.split.validation
     fill_pool(asked, "detector")
-    task = DetectorTask(*_volumes(asked, recipe.in_plane_mm), held, recipe)
+    real, made = _volumes(asked, recipe.in_plane_mm)
+    held = [training_case(files, recipe.in_plane_mm) for files in asked.split.validation]
+    held += load_synthetic(asked.pool / "validation", recipe.in_plane_mm)
+    shown: dict[str, Any] = {}
+    if PRESETS[recipe.preset].backbone.inputs > 1:
+        segmenter = load_segmenter(asked.segmenter)
+        real, made = (
+            with_lesion_probability(side, asked.pool / "train", segmenter, asked.say) for side in (real, made)
+        )
+        held = with_lesion_probability(held, asked.pool / "validation", segmenter, asked.say)
+        shown = {"shown": {segmenter.model.name: segmenter.model.sha256}}
+    task = DetectorTask(real, made, held, recipe)
     _begin(task.network, asked.start)
     weights, loop = run(task, asked.work, minutes=asked.minutes, say=asked.say)
     package = asked.provenance("volume")
     if package is None:
         return None
     task.network.load_state_dict(weights)
-    volumes = load_synthetic(asked.pool / "validation", recipe.in_plane_mm)
-    real_held = [training_case(files, recipe.in_plane_mm) for files in held]
-    found = found_in_cases(task, [*real_held, *volumes])
+    assert isinstance(task.network, LesionDetector)
+    found = task.find(task.network, held)
     extra, rows = detector_results(found, "volumes of validation patients and phantoms")
     described = Described(
         network="LesionDetector",
@@ -222,10 +234,10 @@ def train_detector(asked: Asked) -> Bundle | None:
         paper=LIAIDS_PAPER,
         labels=["lesion"],
         in_plane_mm=recipe.in_plane_mm,
-        shape=(1, "n + 10", "32*n", "32*n"),
+        shape=(task.network.inputs, "n + 10", "32*n", "32*n"),
         output="boxes",
         kind="detection",
-        extra=extra,
+        extra={**shown, **extra},
         results=rows,
     )
     return write_package(package[0], weights, described, recipe, loop, package[1])

@@ -199,25 +199,42 @@ class FoundInCase:
     hits: npt.NDArray[np.bool_]
 
 
-def detector_results(
-    found: Sequence[FoundInCase], on: str, *, false_a_case: float = 1.0
-) -> tuple[dict[str, Any], Rows]:
-    """`operating_point`: the least mean score that gives the highest recall at no more than `false_a_case` false
-    boxes a case; of equal ones the highest.
+@dataclass(frozen=True, order=True)
+class ScoreChoice:
+    """A least mean score, and what it gives."""
+
+    recall: float
+    threshold: float
+    false_a_case: float
+
+
+def choose_score(found: Sequence[FoundInCase], *, false_a_case: float = 1.0) -> ScoreChoice | None:
+    """The least mean score that gives the highest recall at no more than `false_a_case` false boxes a case; of equal
+    ones the highest. None without a lesion.
     """
     lesions = sum(case.hits.shape[1] for case in found)
     if not found or not lesions:
-        return {}, []
-    best = (-1.0, 1.0, 0.0)  # recall, threshold, false positives a case
+        return None
+    best = None
     for threshold in np.unique(np.concatenate([[0.99], *(case.scores for case in found)])):
         kept = [case.hits[case.scores >= threshold] for case in found]
         wrong = sum(int((~hits.any(axis=1)).sum()) for hits in kept) / len(found)
         recall = sum(int(hits.any(axis=0).sum()) for hits in kept) / lesions
         if wrong <= false_a_case:
-            best = max(best, (recall, float(threshold), wrong))
-    recall, threshold, wrong = best
-    if recall < 0:
+            choice = ScoreChoice(recall, min(float(threshold), 1.0), wrong)
+            best = choice if best is None else max(best, choice)
+    return best
+
+
+def detector_results(found: Sequence[FoundInCase], on: str) -> tuple[dict[str, Any], Rows]:
+    """`operating_point` (see `choose_score`) and the results."""
+    choice = choose_score(found)
+    if choice is None:
         return {}, []
-    extra = {"operating_point": {"least_mean_score": round(min(threshold, 1.0), 4)}}
-    rows = [result("recall", on, lesions, recall), result("false positives a case", on, len(found), wrong)]
+    lesions = sum(case.hits.shape[1] for case in found)
+    extra = {"operating_point": {"least_mean_score": round(choice.threshold, 4)}}
+    rows = [
+        result("recall", on, lesions, choice.recall),
+        result("false positives a case", on, len(found), choice.false_a_case),
+    ]
     return extra, rows

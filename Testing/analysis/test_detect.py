@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from LiverAILib.analysis.boxes3d import box_slices, boxes_from_canonical, boxes_to_canonical
+from LiverAILib.analysis.boxes3d import box_slices, boxes_from_canonical, boxes_to_canonical, finds
 from LiverAILib.analysis.detect import DetectOptions, PhaseDetector, boxes_to_volume, detect_slices
 from LiverAILib.analysis.grid import to_network
 from LiverAILib.analysis.link import LinkOptions, SliceBoxes, link_slices, liver_share
+from LiverAILib.analysis.segment import Segmentation
 from LiverAILib.networks.detector import Detections
 from LiverAILib.study import Source, Volume
 
@@ -28,6 +29,7 @@ class DarkSpots(nn.Module):
 
     neighbours = 5
     multiple = 32
+    inputs = 1
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,6 +96,15 @@ def test_the_liver_share_counts_the_boxes_voxels() -> None:
     assert liver_share(np.zeros((0, 6)), liver).shape == (0,)
 
 
+def test_a_box_finds_a_lesion_by_the_papers_rule_unless_it_is_far_too_large() -> None:
+    true = np.array([[1.0, 2, 2, 4, 8, 8], [4, 12, 12, 6, 18, 18]])
+    found = np.array([[1.0, 2, 2, 4, 6, 8], [0, 0, 12, 2, 4, 16], [0, 0, 0, 20, 40, 40]])
+    assert finds(found, true).tolist() == [[True, False], [False, False], [False, False]]
+    within = np.array([[1.0, 2, 2, 3, 4, 6]])  # a sixth of the first, all of it inside
+    assert finds(within, true[:1]).all()
+    assert finds(np.zeros((0, 6)), true).shape == (0, 2)
+
+
 def test_a_box_has_at_least_one_voxel_of_the_volume() -> None:
     assert box_slices(np.array([1.0, 2.2, 3, 2, 2.4, 5]), (4, 5, 6)) == (slice(1, 2), slice(2, 3), slice(3, 5))
     assert box_slices(np.array([-3.0, 0, 9, -1, 5, 12]), (4, 5, 6)) == (slice(0, 1), slice(0, 5), slice(5, 6))
@@ -118,7 +129,7 @@ def test_only_liver_slices_and_the_region_around_the_liver_are_looked_at() -> No
     liver = np.zeros(image.shape, dtype=bool)
     liver[4:9, 32:64, 48:80] = True
     network = DarkSpots()
-    found = detect_slices(network, image, liver, CPU)  # type: ignore[arg-type]
+    found = detect_slices(network, image[None], liver, CPU)  # type: ignore[arg-type]
     assert network.shapes == [(1, 1, 15, 64, 64)]
     assert list(found) == [4, 5, 6, 7, 8]
     assert found[5].boxes.tolist() == [[40, 60, 48, 72]]
@@ -129,7 +140,7 @@ def test_a_long_liver_is_worked_on_in_parts_and_every_slice_is_there_once() -> N
     image = torch.full((45, 32, 32), 0.5)
     network = DarkSpots()
     done: list[float] = []
-    found = detect_slices(network, image, np.ones(image.shape, dtype=bool), CPU, done.append)  # type: ignore[arg-type]
+    found = detect_slices(network, image[None], np.ones(image.shape, dtype=bool), CPU, done.append)  # type: ignore[arg-type]
     assert list(found) == list(range(45))
     assert [shape[2] for shape in network.shapes] == [30, 30, 15]
     assert done == pytest.approx([20 / 45, 40 / 45, 1])
@@ -137,6 +148,11 @@ def test_a_long_liver_is_worked_on_in_parts_and_every_slice_is_there_once() -> N
 
 def ct(array: np.ndarray, affine: np.ndarray) -> Volume:
     return Volume(array.astype(np.int16), affine, Source("test", "file"))
+
+
+def segmented(liver: np.ndarray) -> Segmentation:
+    """A liver in which the segmentation suspects nothing."""
+    return Segmentation(liver, np.zeros(liver.shape, np.float32))
 
 
 def dark_lesions() -> tuple[Volume, np.ndarray]:
@@ -154,20 +170,40 @@ def dark_lesions() -> tuple[Volume, np.ndarray]:
 def test_a_lesion_at_the_dome_is_found_where_it_is_and_one_outside_the_liver_is_not() -> None:
     volume, liver = dark_lesions()
     detector = PhaseDetector(DarkSpots(), CPU, DetectOptions(in_plane_mm=1.0))  # type: ignore[arg-type]
-    found = detector(volume, liver)
+    found = detector(volume, segmented(liver))
     assert found.boxes.tolist() == [[12, 20, 20, 16, 30, 30]]
     assert found.slices.tolist() == [4]
+
+
+def test_a_network_of_two_channels_is_shown_the_lesion_probability_where_it_is() -> None:
+    volume, liver = dark_lesions()
+    probability = np.zeros(liver.shape, np.float32)
+    probability[12:, 20:30, 20:30] = 0.25
+    shown: list[Tensor] = []
+
+    class Watching(DarkSpots):
+        inputs = 2
+
+        def forward(self, x: Tensor) -> list[Detections]:
+            shown.append(x)
+            return super().forward(x[:, :1])
+
+    detector = PhaseDetector(Watching(), CPU, DetectOptions(in_plane_mm=1.0))  # type: ignore[arg-type]
+    assert len(detector(volume, Segmentation(liver, probability))) == 1
+    image, suspected = shown[0][0]
+    assert suspected.unique().tolist() == [-1, 0]  # 2 sqrt(p) - 1
+    assert image[suspected == 0].unique().tolist() == [-0.5]  # 10 HU
 
 
 def test_the_order_in_which_slices_and_axes_are_stored_changes_nothing_in_the_patient() -> None:
     volume, liver = dark_lesions()
     detector = PhaseDetector(DarkSpots(), CPU, DetectOptions(in_plane_mm=1.0))  # type: ignore[arg-type]
-    corners = volume.to_lps(detector(volume, liver).boxes.reshape(-1, 3) - 0.5)
+    corners = volume.to_lps(detector(volume, segmented(liver)).boxes.reshape(-1, 3) - 0.5)
     affine = volume.affine.copy()
     affine[:3, 3] = volume.to_lps([15, 59, 0])
     affine[:3, 1:3] *= -1
     turned = ct(np.ascontiguousarray(volume.array[::-1, ::-1]), affine)
-    boxes = detector(turned, np.ascontiguousarray(liver[::-1, ::-1])).boxes
+    boxes = detector(turned, segmented(np.ascontiguousarray(liver[::-1, ::-1]))).boxes
     again = turned.to_lps(boxes.reshape(-1, 3) - 0.5)
     assert np.allclose(np.sort(corners, axis=0), np.sort(again, axis=0))
 
@@ -188,6 +224,6 @@ def test_boxes_come_back_from_another_spacing_averaged_slices_and_the_crop() -> 
 def test_without_a_liver_nothing_is_found_and_another_grid_is_refused() -> None:
     volume, liver = dark_lesions()
     detector = PhaseDetector(DarkSpots(), CPU)  # type: ignore[arg-type]
-    assert len(detector(volume, np.zeros_like(liver))) == 0
+    assert len(detector(volume, segmented(np.zeros_like(liver)))) == 0
     with pytest.raises(ValueError, match="not on the volume's grid"):
-        detector(volume, liver[1:])
+        detector(volume, segmented(liver[1:]))

@@ -12,7 +12,7 @@ from toy_pool import PV, toy_exam, toy_scan
 
 from LiverAILib.analysis.boxes3d import FoundBoxes
 from LiverAILib.evaluation.detecting_part import detector_part
-from LiverAILib.evaluation.detection import detect_in_exam, detect_in_scan, exam_figures, judge, recall_at
+from LiverAILib.evaluation.detection import detect_in_exam, detect_in_scan, exam_figures, judge, recall_at, segmented
 from LiverAILib.evaluation.overlap import same_regions
 from LiverAILib.evaluation.part import draw_pictures
 from LiverAILib.evaluation.whole import outline, whole_part
@@ -36,7 +36,7 @@ def boxes(*rows: tuple[float, ...], scores: tuple[float, ...]) -> FoundBoxes:
 
 def test_found_missed_and_false_lesions_of_an_exam() -> None:
     exam = toy_exam(1, [LARGE, SMALL, BRIGHT], [LesionType.ICC, LesionType.METASTASIS, LesionType.HCC], (ART, PV))
-    case = detect_in_exam(exam, stand_ins(), 0.0)
+    case = detect_in_exam(exam, SeesLiver(), stand_ins(), 0.0)
     assert case.ratings == (0.9, 0.9, NOT_MARKED)
     assert case.false == ()
     figures = {figure.what: figure for figure in exam_figures([case, case], 0.5, "toys")}
@@ -48,7 +48,7 @@ def test_found_missed_and_false_lesions_of_an_exam() -> None:
 
 def test_a_real_lesion_is_neither_asked_for_nor_false_when_found() -> None:
     exam = toy_exam(1, [LARGE, SMALL], [None, LesionType.CYST])
-    case = detect_in_exam(exam, stand_ins(), 0.0)
+    case = detect_in_exam(exam, SeesLiver(), stand_ins(), 0.0)
     assert case.marks().lesion_ratings == (0.9,)
     assert case.false == ()
 
@@ -61,8 +61,8 @@ def test_a_lesion_found_in_one_phase_is_found_and_a_box_beside_is_false() -> Non
         ART: boxes((*low, *high), scores=(0.8,)),
         PV: boxes((16.0, 40.0, 50.0, 20.0, 46.0, 56.0), scores=(0.4,)),
     }
-    lesions = detect_in_exam(exam, stand_ins(), 0.0).lesions
-    case = judge("a", "p", exam.study, exam.livers, exam.lesion_ids, lesions, found, 0.5)
+    lesions = detect_in_exam(exam, SeesLiver(), stand_ins(), 0.0).lesions
+    case = judge("a", "p", exam.study, segmented(exam.study, SeesLiver()), exam.lesion_ids, lesions, found, 0.5)
     assert case.ratings == (0.8,)
     assert case.false == (0.4,)
     assert [number for _, number in case.matched] == [1]  # the weak one is under the package's threshold
@@ -71,7 +71,7 @@ def test_a_lesion_found_in_one_phase_is_found_and_a_box_beside_is_false() -> Non
 
 def test_recall_of_large_real_lesions_and_false_positives_where_nothing_is(tmp_path: Path) -> None:
     scans = [toy_scan("a", [LARGE, SMALL], ["tumour", "lesion"]), toy_scan("b", [], [])]
-    case = detect_in_scan(scans[0], scans[0].liver, stand_ins(), 0.0)
+    case = detect_in_scan(scans[0], SeesLiver(), stand_ins(), 0.0)
     assert [lesion.counted for lesion in case.lesions] == [True, False]
     part, pictures = detector_part(
         stand_ins(), SeesLiver(), [toy_exam(1, [LARGE], [LesionType.ICC])], [toy_exam(2, [], [])], scans, silent
@@ -95,8 +95,8 @@ def test_what_a_detector_sees_beside_is_counted() -> None:
     networks = stand_ins()
     assert networks.detector is not None
 
-    def doubled(volume, liver, progress):  # type: ignore[no-untyped-def]
-        found = sees_levels(volume, liver, progress)
+    def doubled(volume, segmentation, progress):  # type: ignore[no-untyped-def]
+        found = sees_levels(volume, segmentation, progress)
         extra = boxes((14.0, 44.0, 44.0, 17.0, 50.0, 50.0), scores=(0.7,))
         return FoundBoxes(
             np.concatenate([found.boxes, extra.boxes]),
@@ -105,7 +105,7 @@ def test_what_a_detector_sees_beside_is_counted() -> None:
         )
 
     networks = replace(networks, detector=replace(networks.detector, run=doubled))
-    case = detect_in_exam(toy_exam(3, [], []), networks, 0.0)
+    case = detect_in_exam(toy_exam(3, [], []), SeesLiver(), networks, 0.0)
     assert case.false == (0.7,)
     figures = {figure.what: figure for figure in exam_figures([case], 0.5, "toys")}
     assert figures["false positives a case, exams without any lesion"].value == 1

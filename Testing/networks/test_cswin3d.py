@@ -10,7 +10,9 @@ import torch
 
 from LiverAILib.networks.cswin3d import PRESETS, CSWin3d, CSWinBlock, DropPath, StripeAttention
 
-TINY = replace(PRESETS["compact"], stem=2, channels=(8, 16, 32, 64), depths=(1, 1, 1, 1), expansion=2, drop_path=0.0)
+TINY = replace(
+    PRESETS["compact"], stem=2, channels=(8, 16, 32, 64), depths=(1, 1, 1, 1), expansion=2, drop_path=0.0, inputs=1
+)
 
 
 @pytest.fixture(autouse=True)

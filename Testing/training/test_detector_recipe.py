@@ -13,18 +13,17 @@ from test_cases import write_case
 
 from LiverAILib.networks import detector as detector_module
 from LiverAILib.networks.cswin3d import PRESETS as BACKBONES
-from LiverAILib.training.cases import find_cases, training_case
+from LiverAILib.training.cases import LABEL_STEP, TrainingCase, find_cases, training_case
 from LiverAILib.training.detector import (
     PAPER_TEXT,
     DetectorRecipe,
     DetectorTask,
-    agreement,
     lesion_boxes,
     make_optimizer,
     slice_boxes,
     train_detector,
 )
-from LiverAILib.training.patches import PatchOptions
+from LiverAILib.training.patches import PatchOptions, PatchSource
 
 RECIPE = DetectorRecipe(
     preset="tiny",
@@ -59,7 +58,15 @@ def make_task(folder: Path, monkeypatch: pytest.MonkeyPatch, recipe: DetectorRec
         write_case(folder, "a")
         write_case(folder, "b")
     files = find_cases(folder)
-    return DetectorTask([training_case(files[0], recipe.in_plane_mm)], [], files[1:], recipe)
+    real, held = (with_a_guess(training_case(file, recipe.in_plane_mm)) for file in files)
+    return DetectorTask([real], [], [held], recipe)
+
+
+def with_a_guess(case: TrainingCase) -> TrainingCase:
+    """A lesion probability of four fifths in every other lesion's slice."""
+    guess = torch.where(case.codes >= 2 * LABEL_STEP, 204, 0).to(torch.uint8)
+    guess[::2] = 0
+    return replace(case, looks=False, lesion_probability=guess)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -80,7 +87,7 @@ def test_a_stack_has_ten_slices_more_than_targets_and_boxes_where_the_lesion_is_
     inside, around = [], []
     for seed in range(12):
         image, truth = task.stack(generator(seed))
-        assert image.shape == (1, 12, 64, 64)
+        assert image.shape == (2, 12, 64, 64)
         assert len(truth) == 2
         for plane, boxes in zip(image[0, 5:7], truth, strict=True):
             for y1, x1, y2, x2 in boxes.int().tolist():
@@ -122,17 +129,31 @@ def test_the_papers_text_and_its_published_configuration_are_both_there(task: De
         make_optimizer(task.network, replace(RECIPE, optimizer="adam"))
 
 
-def test_boxes_agree_by_the_papers_rule() -> None:
+def test_the_second_channel_goes_with_the_image_and_is_lowered_at_times(task: DetectorTask) -> None:
+    source = task._sources[0]
+    assert source is not None
+    sure, faint = PatchSource(source.cases, replace(RECIPE.patches, faint=0.0), 3), source
+    faint.options = replace(RECIPE.patches, faint=1.0)
+    seen = []
+    for _ in range(8):
+        image, target, _ = sure.draw()
+        shown = image[1] > 0.5
+        assert torch.equal(image[1] == -1, image[1] < -0.999)
+        assert float(image[1].max()) <= 2 * 0.8**0.5 - 1 + 1e-3  # a probability of four fifths
+        if shown.any():
+            assert float(target[1][shown].mean()) > 0.9  # where the lesion is
+            seen.append(float(image[1].max()))
+    assert len(seen) > 4
+    highest = [float(faint.draw().image[1].max()) for _ in range(8)]
+    assert max(highest) < 2 * 0.8**0.5 - 1
+    assert len({round(value, 3) for value in highest}) > 4
+
+
+def test_boxes_of_a_lesion_mask() -> None:
     lesion = np.zeros((6, 20, 20), dtype=bool)
     lesion[1:4, 2:8, 2:8] = True
     lesion[4:6, 12:18, 12:18] = True
-    true = lesion_boxes(lesion)
-    assert true.tolist() == [[1, 2, 2, 4, 8, 8], [4, 12, 12, 6, 18, 18]]
-    hit, false = agreement(np.array([[1.0, 2, 2, 4, 6, 8], [0, 0, 12, 2, 4, 16]]), true)
-    assert hit.tolist() == [True, False]
-    assert false.tolist() == [False, True]
-    hit, false = agreement(np.zeros((0, 6)), true)
-    assert (hit.tolist(), false.tolist()) == ([False, False], [])
+    assert lesion_boxes(lesion).tolist() == [[1, 2, 2, 4, 8, 8], [4, 12, 12, 6, 18, 18]]
 
 
 def test_a_stopped_training_goes_on_and_ends_where_an_unbroken_one_does(

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from LiverAILib.networks.resnet34 import ResNet34, ResNet34Preset
-from LiverAILib.training.slice_implants import INNER_MM, implant_in_slice
+from LiverAILib.study import Phase
+from LiverAILib.training.slice_implants import INNER_MM, implant_in_slice, implant_typed
 from LiverAILib.training.slice_samples import SliceSamples
 from LiverAILib.training.slices import SliceRecipe, SliceTraining
 
 TINY = ResNet34Preset((4, 4, 8, 8), (1, 1, 1, 1))
+STILL = SliceRecipe(
+    area=(1, 1), aspect=(1, 1), rotation_degrees=0, perspective=0, flip=0, gain=0, shift=0, noise=0, mixup=0
+)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -51,12 +56,9 @@ def test_slices_with_implants_count_as_slices_with_a_lesion_and_say_where() -> N
     labels = torch.arange(count) % 2
     places = torch.zeros((count, 1, 32, 32), dtype=torch.uint8)
     nobody = torch.zeros(count, dtype=torch.long)
-    samples = SliceSamples(pixels, labels, nobody, nobody, nobody.bool(), places)
+    samples = SliceSamples(pixels, labels, nobody, nobody, nobody + 1, nobody.bool(), labels == 0, places)
     other = replace(samples, patients=nobody + 1)
-    still = SliceRecipe(
-        area=(1, 1), aspect=(1, 1), rotation_degrees=0, perspective=0, flip=0, gain=0, shift=0, noise=0, mixup=0
-    )
-    recipe = replace(still, batch=32, implants=1.0)
+    recipe = replace(STILL, batch=32, implants=1.0)
     images, target, where = SliceTraining(samples, other, recipe, ResNet34(TINY)).draw(generator())
     shown = target[:, 1] == 1
     assert 8 <= int(shown.sum()) <= 24
@@ -66,5 +68,52 @@ def test_slices_with_implants_count_as_slices_with_a_lesion_and_say_where() -> N
     _, target, where = SliceTraining(samples, other, replace(recipe, implants=0.0), ResNet34(TINY)).draw(generator())
     assert target[:, 1].any()
     assert not where.any()
-    with pytest.raises(ValueError, match="has no type"):
-        SliceTraining(samples, other, replace(recipe, target="hccnet"), ResNet34(TINY))
+
+
+@pytest.mark.parametrize("hcc", [True, False])
+def test_typed_implants_lie_in_the_liver_and_only_an_hcc_is_the_finding(hcc: bool) -> None:
+    liver = disc(50)
+    changed = []
+    for seed in range(12):
+        image, found = implant_typed(liver, Phase.PORTAL_VENOUS, hcc, 1.25, generator(seed))
+        assert bool(found.any()) == hcc
+        assert not (found & (liver < 0)).any()
+        assert (image[liver == -1] == -1).all()
+        assert image.abs().max() <= 1
+        changed.append(bool((image - liver).abs().max() > 0.06))  # 6 HU
+    assert sum(changed) > 8
+    for little in (disc(8), torch.full((128, 128), -1.0)):
+        image, found = implant_typed(little, Phase.ARTERIAL, hcc, 1.25, generator())
+        assert torch.equal(image, little)
+        assert not found.any()
+
+
+def test_an_hcc_is_brighter_than_the_liver_in_the_arterial_phase_and_mostly_darker_later() -> None:
+    liver, difference = disc(50), {}
+    for phase in (Phase.ARTERIAL, Phase.PORTAL_VENOUS):
+        own = []
+        for seed in range(30):
+            image, found = implant_typed(liver, phase, True, 1.25, generator(seed))
+            own.append(float((image - liver)[found].median()) * 100)
+        difference[phase] = float(np.median(own))
+    assert difference[Phase.ARTERIAL] > 10
+    assert difference[Phase.PORTAL_VENOUS] < 0
+
+
+def test_hccnet_draws_typed_lesions_for_both_labels() -> None:
+    count = 16
+    pixels = ((disc(50) + 1) * 127.5).round().to(torch.uint8).expand(count, 1, 128, 128).contiguous()
+    labels = torch.arange(count) % 2
+    places = torch.zeros((count, 1, 32, 32), dtype=torch.uint8)
+    nobody = torch.zeros(count, dtype=torch.long)
+    samples = SliceSamples(pixels, labels, nobody, nobody, nobody + 1, nobody.bool(), labels == 0, places)
+    recipe = replace(STILL, target="hccnet", batch=32, implants=1.0)
+    training = SliceTraining(samples, replace(samples, patients=nobody + 1), recipe, ResNet34(TINY))
+    images, target, where = training.draw(generator())
+    hcc = target[:, 1] == 1
+    assert 8 <= int(hcc.sum()) <= 24
+    assert (where[hcc].amax(dim=(1, 2, 3)) > 0).all()
+    assert not where[~hcc].any()
+    plain = ((disc(50) + 1) * 127.5).round() / 127.5 - 1
+    changed = (images - plain).abs().amax(dim=(1, 2, 3)) > 0.06
+    assert float(changed[~hcc].float().mean()) > 0.7

@@ -40,7 +40,9 @@ def toy(count: int, first_patient: int, seed: int) -> SliceSamples:
     places = torch.zeros((count, 1, 8, 8), dtype=torch.uint8)
     places[:, :, 2:6, 2:6] = 255 * labels.view(-1, 1, 1, 1).to(torch.uint8)
     real = torch.zeros(count, dtype=torch.bool)
-    return SliceSamples(images.to(torch.uint8), labels, patients, patients, real, places)
+    return SliceSamples(
+        images.to(torch.uint8), labels, patients, patients, torch.ones(count), real, labels == 0, places
+    )
 
 
 def test_the_defaults_are_the_papers() -> None:
@@ -98,7 +100,7 @@ def test_real_slices_and_both_labels_are_drawn_often_enough() -> None:
     real[:1] = real[95:] = True
     none = torch.zeros(100, dtype=torch.long)
     nothing = none.view(-1, 1, 1, 1)
-    chances = balanced_chances(SliceSamples(nothing, labels, none, none, real, nothing), 0.3)
+    chances = balanced_chances(SliceSamples(nothing, labels, none, none, none, real, labels == 0, nothing), 0.3)
     chances = chances / chances.sum()
     assert float(chances[labels == 1].sum()) == pytest.approx(0.5)
     assert float(chances[0]) == pytest.approx(0.15)
