@@ -120,7 +120,7 @@ def save_exam(path: Path, exam: TypedExam, truth: ExamTruth | PhantomTruth) -> N
         arrays[f"{phase}/where"], arrays[f"{phase}/ids"] = where.astype(np.uint32), ids[where]
     arrays["truth"] = np.frombuffer(truth.model_dump_json().encode(), dtype=np.uint8)
     with replacing(path) as temporary:
-        np.savez(temporary, **arrays)  # type: ignore[arg-type]  # the stubs don't know names from a mapping
+        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]  # the stubs don't know names from a mapping
 
 
 def load_exam(path: Path) -> PooledExam:

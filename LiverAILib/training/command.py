@@ -169,6 +169,8 @@ def _recipe(args: argparse.Namespace) -> dict[str, Any]:
             continue
         if networks and args.network not in networks:
             raise StudyError(f"--{option.replace('_', '-')} is not for {args.network}. Leave it out.")
+        if option in ("start_share", "frozen") and not args.start_from:
+            raise StudyError(f"--{option.replace('_', '-')} is of weights to begin with: name them by --start-from.")
         given[option] = value
     return given
 

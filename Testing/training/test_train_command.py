@@ -159,6 +159,8 @@ def test_wrong_use_is_said_before_anything_is_made(
 ) -> None:
     assert train("classifier", data, tmp_path, tmp_path, "--shrink", "4") != 0
     assert "--shrink is not for classifier" in capsys.readouterr().err
+    assert train("liversegnet", data, tmp_path, tmp_path, "--frozen", "bottom1") != 0
+    assert "name them by --start-from" in capsys.readouterr().err
     assert train("hccnet", data, tmp_path, tmp_path, "-o", str(tmp_path)) != 0
     assert "--trained-on" in capsys.readouterr().err
     assert train("hccnet", tmp_path / "nowhere", tmp_path, tmp_path) != 0
