@@ -131,6 +131,7 @@ def stand_ins() -> Networks:
     """All stages, with thresholds."""
     return Networks(
         detector=Stage(sees_levels, model("lesiondetector"), parameters={"detector_levels": True}),
+        detector_recall=0.95,
         classifier=Stage(knows_levels, model("lesionclassifier")),
         triage=TriageThresholds(0.2, 0.8),
         nodules=Stage(SeesDark(), model("nodulenet")),

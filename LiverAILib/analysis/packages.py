@@ -6,6 +6,7 @@ the phases the network was trained for), these may stand in `configs/metadata.js
 | package | key | value |
 | --- | --- | --- |
 | lesiondetector | `operating_point` | `{"least_mean_score": ...}`: lesions of a lower mean score are dropped |
+| lesiondetector | `operating_point` | `{"recall": ...}`: the share of validation lesions that is then found |
 | lesionclassifier | `triage` | `{"benign_below": ..., "malignant_from": ..., "decision": ...}` (`TriageThresholds`) |
 | lesionclassifier | `crop` | fields of `CropOptions` that differ from its defaults |
 | nodulenet, hccnet | `size` | side of the square in pixels, 256 |
@@ -99,7 +100,8 @@ def load_networks(packages: Packages, device: torch.device) -> Networks:
     found = packages.found
     networks = Networks(device=str(device), notes=packages.note)
     if "lesiondetector" in found:
-        networks = replace(networks, detector=_detector(found["lesiondetector"], device))
+        stage, recall = _detector(found["lesiondetector"], device)
+        networks = replace(networks, detector=stage, detector_recall=recall)
     if "lesionclassifier" in found:
         stage, triage = _classifier(found["lesionclassifier"], device)
         networks = replace(networks, classifier=stage, triage=triage)
@@ -129,15 +131,16 @@ def load_networks(packages: Packages, device: torch.device) -> Networks:
     return networks
 
 
-def _detector(bundle: Bundle, device: torch.device) -> Stage[Detect]:
+def _detector(bundle: Bundle, device: torch.device) -> tuple[Stage[Detect], float | None]:
     from LiverAILib.analysis.detect import DetectOptions, PhaseDetector
     from LiverAILib.analysis.link import LinkOptions
     from LiverAILib.networks.detector import LesionDetector
 
-    link = LinkOptions()
+    link, recall = LinkOptions(), None
     if "operating_point" in (bundle.metadata.model_extra or {}):
         point = _mapping(bundle, "operating_point")
         link = replace(link, least_mean_score=_number(bundle, "least_mean_score", link.least_mean_score, 0, 1, point))
+        recall = _number(bundle, "recall", 0.0, 0, 1, point) if "recall" in point else None
     given = bundle.metadata.input
     options = DetectOptions(given.in_plane_mm, given.min_slice_mm, link=link)
     network = bundle.load()
@@ -147,7 +150,7 @@ def _detector(bundle: Bundle, device: torch.device) -> Stage[Detect]:
         "detector_least_mean_score": link.least_mean_score,
         "detector_least_liver": options.least_liver,
     }
-    return Stage(PhaseDetector(network, device, options), bundle.model, _phases(bundle), parameters)
+    return Stage(PhaseDetector(network, device, options), bundle.model, _phases(bundle), parameters), recall
 
 
 def _classifier(bundle: Bundle, device: torch.device) -> tuple[Stage[Classify], TriageThresholds | None]:

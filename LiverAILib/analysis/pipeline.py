@@ -37,11 +37,8 @@ _ORDER = ("import", "model", "segment", "detect", "lesions", "classify", "slices
 #: The lesion probability is kept in steps of one over this: noise in its last digits would only fill the disk.
 PROBABILITY_STEPS = 1024
 
-#: Why nobody is called low risk without a detector, as the reading of a patient says it.
-WITHOUT_DETECTOR = (
-    "lesions were looked for by segmentation alone, without the lesion detector, which misses too many to call a "
-    "patient low risk."
-)
+#: The recall on validation from which a detector finds enough to call a patient low risk.
+ENOUGH_RECALL = 0.9
 
 #: More liver than this in the outermost slice, row or column of a scan means that the scan cuts the liver off.
 EDGE_CM2 = 2.0
@@ -206,7 +203,7 @@ def _read(
                 networks.triage,
                 liver_found=there,
                 unread=measured.unmeasured,
-                search_gap="" if networks.detector is not None else WITHOUT_DETECTOR,
+                search_gap=search_gap(networks),
             )
         if found and study.clinical == ClinicalRecord():
             warnings.append("There is no clinical record; without it the lesion types are much less sure.")
@@ -214,6 +211,23 @@ def _read(
         slices = stages.read_slices(study, segmentations, places, networks, progress)
         found = stages.with_shares(found, slices.shares)
     return _Read(found, reading, slices, tuple(warnings))
+
+
+def search_gap(networks: Networks) -> str:
+    """Why finding nothing does not make a patient low risk, as the reading says it; empty if it does."""
+    if networks.detector is None:
+        return (
+            "lesions were looked for by segmentation alone, without the lesion detector, which misses too many to call "
+            "a patient low risk."
+        )
+    recall = networks.detector_recall
+    if recall is None:
+        return "the lesion detector's package does not state how many lesions it finds."
+    if recall < ENOUGH_RECALL:
+        return (
+            f"the lesion detector found {recall:.0%} of its validation's lesions, too few to call a patient low risk."
+        )
+    return ""
 
 
 def _untrained_warnings(study: Study, networks: Networks) -> list[str]:

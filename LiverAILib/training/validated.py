@@ -232,7 +232,7 @@ def detector_results(found: Sequence[FoundInCase], on: str) -> tuple[dict[str, A
     if choice is None:
         return {}, []
     lesions = sum(case.hits.shape[1] for case in found)
-    extra = {"operating_point": {"least_mean_score": round(choice.threshold, 4)}}
+    extra = {"operating_point": {"least_mean_score": round(choice.threshold, 4), "recall": round(choice.recall, 4)}}
     rows = [
         result("recall", on, lesions, choice.recall),
         result("false positives a case", on, len(found), choice.false_a_case),

@@ -25,7 +25,7 @@ PELVIS = 11  # slices below the liver that may go
 
 @pytest.fixture(scope="module")
 def networks(tmp_path_factory: pytest.TempPathFactory) -> Networks:
-    few = {"operating_point": {"least_mean_score": 0.5075}}
+    few = {"operating_point": {"least_mean_score": 0.45}}
     models = write_packages(tmp_path_factory.mktemp("models"), lesiondetector=few)
     return load_networks(find_packages(models), torch.device("cpu"))
 
@@ -50,7 +50,7 @@ def study(request: pytest.FixtureRequest) -> Study:
 @pytest.fixture(scope="module")
 def whole(study: Study, networks: Networks) -> Analysis:
     found = analyze(study, SeesLiver(), networks=networks)
-    assert len(found.findings.lesions) >= 2, "the random detector has to find something to compare"
+    assert found.findings.lesions, "the random detector has to find something to compare"
     return found
 
 

@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with all packages, the segmentation's too; of the detector's random boxes few pass."""
-    few = {"operating_point": {"least_mean_score": 0.509}}
+    few = {"operating_point": {"least_mean_score": 0.509, "recall": 0.75}}
     folder = write_packages(tmp_path_factory.mktemp("models"), lesiondetector=few)
     torch.manual_seed(1)
     write_bundle(folder / "liversegnet", NETWORKS["LiverSegNet"]("compact").state_dict(), PACKAGE)
@@ -45,6 +45,7 @@ def test_every_package_becomes_a_network_with_what_its_metadata_says(models: Pat
     assert networks.detector is not None
     assert networks.detector.phases == {Phase.NON_CONTRAST, Phase.ARTERIAL, Phase.PORTAL_VENOUS}
     assert networks.detector.parameters["detector_least_mean_score"] == 0.509
+    assert networks.detector_recall == 0.75
     assert networks.parameters["triage_benign_below"] == 0.2
     assert networks.notes == ()
 
@@ -89,6 +90,7 @@ def test_a_damaged_package_is_refused_and_not_left_out(tmp_path: Path) -> None:
         ("lesionclassifier", {"crop": {"zoom": 2}}, "at crop.zoom"),
         ("lesionclassifier", {"crop": {"enlarge": "much"}}, "at crop"),
         ("lesiondetector", {"operating_point": {"least_mean_score": 2}}, "at least_mean_score"),
+        ("lesiondetector", {"operating_point": {"recall": -1}}, "at recall"),
     ],
 )
 def test_metadata_that_make_no_sense_are_refused(

@@ -75,6 +75,14 @@ def test_types_without_a_clinical_record_are_said_to_be_less_sure() -> None:
     assert said == [True, False]
 
 
+@pytest.mark.parametrize(("recall", "said"), [(0.6, "found 60% of its validation's lesions"), (None, "does not state")])
+def test_a_detector_that_finds_too_little_calls_nobody_low_risk(recall: float | None, said: str) -> None:
+    few = run(study_of(portal_venous=[]), replace(stand_ins(), detector_recall=recall)).findings.reading
+    assert few is not None
+    assert few.triage is None
+    assert said in few.reason
+
+
 @pytest.mark.parametrize(("balls", "triage"), [([], Triage.LOW), ([METASTASIS], Triage.HIGH)])
 def test_without_a_detector_nobody_is_called_low_risk(balls: list[Ball], triage: Triage) -> None:
     study = study_of(portal_venous=balls)

@@ -36,7 +36,7 @@ def test_the_operating_point_allows_one_false_box_a_case() -> None:
         found([0.8, 0.4, 0.2], [[0], [0], [1]], 1),
     ]
     extra, rows = detector_results(cases, "toys")
-    assert extra == {"operating_point": {"least_mean_score": 0.5}}
+    assert extra == {"operating_point": {"least_mean_score": 0.5, "recall": 0.6667}}
     assert [(row["value"], row["n"]) for row in rows] == [(pytest.approx(2 / 3, abs=1e-4), 3), (1.0, 2)]
     strict = choose_score(cases, false_a_case=0.0)
     assert strict is not None
