@@ -100,8 +100,8 @@ def load_networks(packages: Packages, device: torch.device) -> Networks:
     found = packages.found
     networks = Networks(device=str(device), notes=packages.note)
     if "lesiondetector" in found:
-        stage, recall = _detector(found["lesiondetector"], device)
-        networks = replace(networks, detector=stage, detector_recall=recall)
+        detector, recall = _detector(found["lesiondetector"], device)
+        networks = replace(networks, detector=detector, detector_recall=recall)
     if "lesionclassifier" in found:
         stage, triage = _classifier(found["lesionclassifier"], device)
         networks = replace(networks, classifier=stage, triage=triage)
