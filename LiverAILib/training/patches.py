@@ -32,8 +32,8 @@ class PatchOptions:
     higher dose or a lower tube voltage would; the liver may then come near the end of the window.
     stretch: largest ratio of the scales in y and x. bend_mm: spread of a smooth random displacement in plane, as
     patients differ more than a turn and a scale.
-    faint: how often a lesion probability is lowered, by a random factor: those of cases that the segmentation learnt
-    from are too sure.
+    faint, hidden: how often a lesion probability is lowered, by a random factor, or taken away: those of cases that the
+    segmentation learnt from are too sure, and what it misses has to be seen in the image.
     close: how often a synthetic case is cut around the liver, as the real ones are, and as `analysis.segment` does for
     its closer looks.
     """
@@ -47,6 +47,7 @@ class PatchOptions:
     bright: float = 0.3
     enhancement: tuple[float, float] = (1.1, 2.0)
     faint: float = 0.3
+    hidden: float = 0.3
     close: float = 0.4
     rotation_degrees: float = 12.0
     scale: tuple[float, float] = (0.85, 1.2)
@@ -162,7 +163,9 @@ class PatchSource:
         target = torch.stack([codes >= LABEL_STEP, codes >= 2 * LABEL_STEP]).float()
         channels = [self._vary(hu)]
         if probability is not None:
-            if self._random() < self.options.faint:
+            if self._random() < self.options.hidden:
+                probability = torch.zeros_like(probability)
+            elif self._random() < self.options.faint:
                 probability = probability * self._random()
             channels.append(suspicion(probability))
         return Patch(torch.stack(channels), target, case.slice_mm * group * pixel_mm**2 / 1000)

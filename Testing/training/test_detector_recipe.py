@@ -132,8 +132,8 @@ def test_the_papers_text_and_its_published_configuration_are_both_there(task: De
 def test_the_second_channel_goes_with_the_image_and_is_lowered_at_times(task: DetectorTask) -> None:
     source = task._sources[0]
     assert source is not None
-    sure, faint = PatchSource(source.cases, replace(RECIPE.patches, faint=0.0), 3), source
-    faint.options = replace(RECIPE.patches, faint=1.0)
+    sure, faint = PatchSource(source.cases, replace(RECIPE.patches, faint=0.0, hidden=0.0), 3), source
+    faint.options = replace(RECIPE.patches, faint=1.0, hidden=0.0)
     seen = []
     for _ in range(8):
         image, target, _ = sure.draw()
@@ -147,6 +147,8 @@ def test_the_second_channel_goes_with_the_image_and_is_lowered_at_times(task: De
     highest = [float(faint.draw().image[1].max()) for _ in range(8)]
     assert max(highest) < 2 * 0.8**0.5 - 1
     assert len({round(value, 3) for value in highest}) > 4
+    source.options = replace(RECIPE.patches, hidden=1.0)
+    assert all(float(source.draw().image[1].max()) == -1 for _ in range(4))
 
 
 def test_boxes_of_a_lesion_mask() -> None:
