@@ -30,6 +30,7 @@ from LiverAILib.evaluation.typing_part import classifier_part
 from LiverAILib.evaluation.whole import whole_part
 from LiverAILib.networks.lesion_classifier import LesionClassifier
 from LiverAILib.training.cases import CaseFiles
+from LiverAILib.training.kept_segmentations import KeptSegmenter
 from LiverAILib.training.real_scans import RealScan, read_scan
 
 #: The packages beside its own that a part uses where they are there.
@@ -191,7 +192,7 @@ class Evaluation:
     def _detector(self) -> tuple[Part, list[Picture]]:
         return detector_part(
             self.networks,
-            self.segmenter,
+            KeptSegmenter(self.segmenter, self.request.pool / "segmentations"),
             self.pool.with_lesions(self.request.detector_lesions, EMPTY_EXAMS),
             self.pool.exams("phantom"),
             self.scans(),

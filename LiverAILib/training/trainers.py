@@ -202,6 +202,7 @@ def train_detector(asked: Asked) -> Bundle | None:
     from LiverAILib.networks.detector import PRESETS, LesionDetector
     from LiverAILib.training.detector import DetectorRecipe, DetectorTask
     from LiverAILib.training.detector import train_detector as run
+    from LiverAILib.training.kept_segmentations import KeptSegmenter
     from LiverAILib.training.lesion_probability import with_lesion_probability
     from LiverAILib.training.validated import detector_results
 
@@ -212,11 +213,8 @@ def train_detector(asked: Asked) -> Bundle | None:
     held += load_synthetic(asked.pool / "validation", recipe.in_plane_mm)
     shown: dict[str, Any] = {}
     if PRESETS[recipe.preset].backbone.inputs > 1:
-        segmenter = load_segmenter(asked.segmenter)
-        real, made = (
-            with_lesion_probability(side, asked.pool / "train", segmenter, asked.say) for side in (real, made)
-        )
-        held = with_lesion_probability(held, asked.pool / "validation", segmenter, asked.say)
+        segmenter = KeptSegmenter(load_segmenter(asked.segmenter), asked.pool / "segmentations")
+        real, made, held = (with_lesion_probability(side, segmenter, asked.say) for side in (real, made, held))
         shown = {"shown": {segmenter.model.name: segmenter.model.sha256}}
     task = DetectorTask(real, made, held, recipe)
     _begin(task.network, asked.start)
