@@ -97,6 +97,18 @@ def boxes_to_volume(boxes: Boxes, grid: NetworkGrid) -> Boxes:
     return boxes_from_canonical(placed, tuple(shape), grid.order, grid.flips)
 
 
+@dataclass(frozen=True)
+class Looked:
+    """What was found in each slice of a volume. cut: the part that was looked at, on the volume's own grid. liver: (z,
+    y, x) on the network's.
+    """
+
+    slices: dict[int, SliceBoxes]
+    cut: tuple[slice, slice, slice]
+    grid: NetworkGrid
+    liver: npt.NDArray[np.bool_]
+
+
 class PhaseDetector:
     """The lesion detector on one volume at a time."""
 
@@ -109,19 +121,29 @@ class PhaseDetector:
         self, volume: Volume, segmentation: Segmentation, progress: Callable[[float], None] = lambda _: None
     ) -> FoundBoxes:
         """Lesions as boxes on the volume's own grid, best first."""
+        looked = self.look(volume, segmentation, progress)
+        return no_boxes() if looked is None else self.join(looked, self.options.link)
+
+    def look(
+        self, volume: Volume, segmentation: Segmentation, progress: Callable[[float], None] = lambda _: None
+    ) -> Looked | None:
+        """The boxes of each slice; None without a liver."""
         liver = segmentation.liver
         cut = liver_part(volume, liver, self.options.min_slice_mm, self._network.neighbours)
         if cut is None:
-            return no_boxes()
+            return None
         image, grid = to_network(part_of(volume, cut), self.options.in_plane_mm, self.options.min_slice_mm)
         on_grid = mask_on_grid(liver[cut], grid)
         channels = [image]
         if self._network.inputs > 1:
             channels.append(suspicion(map_on_grid(segmentation.lesion_probability[cut], grid)))
-        linked = link_slices(
-            detect_slices(self._network, torch.stack(channels), on_grid, self.device, progress), self.options.link
-        )
-        share = liver_share(linked.boxes, on_grid)
+        slices = detect_slices(self._network, torch.stack(channels), on_grid, self.device, progress)
+        return Looked(slices, cut, grid, on_grid)
+
+    def join(self, looked: Looked, link: LinkOptions) -> FoundBoxes:
+        """The boxes of slices linked to lesions on the volume's own grid, best first."""
+        linked = link_slices(looked.slices, link)
+        share = liver_share(linked.boxes, looked.liver)
         kept = linked.where((share > 0) & (share >= self.options.least_liver))
-        place = np.array([axis.start for axis in cut] * 2, dtype=np.float64)
-        return FoundBoxes(boxes_to_volume(kept.boxes, grid) + place, kept.scores, kept.slices)
+        place = np.array([axis.start for axis in looked.cut] * 2, dtype=np.float64)
+        return FoundBoxes(boxes_to_volume(kept.boxes, looked.grid) + place, kept.scores, kept.slices)

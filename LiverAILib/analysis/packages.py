@@ -5,7 +5,7 @@ the phases the network was trained for), these may stand in `configs/metadata.js
 
 | package | key | value |
 | --- | --- | --- |
-| lesiondetector | `operating_point` | `{"least_mean_score": ...}`: lesions of a lower mean score are dropped |
+| lesiondetector | `operating_point` | `{"least_score": ..., "least_mean_score": ...}`: of slices' boxes, of lesions |
 | lesiondetector | `operating_point` | `{"recall": ...}`: the share of validation lesions that is then found |
 | lesionclassifier | `triage` | `{"benign_below": ..., "malignant_from": ..., "decision": ...}` (`TriageThresholds`) |
 | lesionclassifier | `crop` | fields of `CropOptions` that differ from its defaults |
@@ -139,7 +139,11 @@ def _detector(bundle: Bundle, device: torch.device) -> tuple[Stage[Detect], floa
     link, recall = LinkOptions(), None
     if "operating_point" in (bundle.metadata.model_extra or {}):
         point = _mapping(bundle, "operating_point")
-        link = replace(link, least_mean_score=_number(bundle, "least_mean_score", link.least_mean_score, 0, 1, point))
+        link = replace(
+            link,
+            least_score=_number(bundle, "least_score", link.least_score, 0, 1, point),
+            least_mean_score=_number(bundle, "least_mean_score", link.least_mean_score, 0, 1, point),
+        )
         recall = _number(bundle, "recall", 0.0, 0, 1, point) if "recall" in point else None
     given = bundle.metadata.input
     options = DetectOptions(given.in_plane_mm, given.min_slice_mm, link=link)
@@ -147,6 +151,7 @@ def _detector(bundle: Bundle, device: torch.device) -> tuple[Stage[Detect], floa
     assert isinstance(network, LesionDetector)
     parameters = {
         "detector_in_plane_mm": given.in_plane_mm,
+        "detector_least_score": link.least_score,
         "detector_least_mean_score": link.least_mean_score,
         "detector_least_liver": options.least_liver,
     }

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from LiverAILib.analysis.boxes3d import Boxes, finds
+from LiverAILib.analysis.boxes3d import Boxes, finds, no_boxes
 from LiverAILib.analysis.detect import DetectOptions, PhaseDetector
 from LiverAILib.analysis.link import LinkOptions
 from LiverAILib.analysis.segment import Segmentation, bfloat16_is_fast
@@ -37,6 +37,7 @@ from LiverAILib.training.loop import Loop
 from LiverAILib.training.patches import PatchOptions, PatchSource
 from LiverAILib.training.validated import FoundInCase, choose_score
 
+LEAST_SCORES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)  # of a slice's box; validation chooses, the first is the published one
 LEAST_PIXELS = 4  # a smaller region in a slice is no box
 
 
@@ -156,21 +157,23 @@ class DetectorTask:
     def validate(self, network: nn.Module) -> dict[str, float]:
         """The highest recall at no more than one false positive a validation case, inside the expert's liver."""
         assert isinstance(network, LesionDetector)
-        found = self.find(network, self.validation)
-        choice = choose_score(found)
+        choice = choose_score(self.find(network, self.validation))
         return {} if choice is None else {"recall": choice.recall, "false positives a case": choice.false_a_case}
 
-    def find(self, network: LesionDetector, cases: Sequence[TrainingCase]) -> list[FoundInCase]:
-        """What a network finds in cases, at the lowest score."""
-        options = DetectOptions(in_plane_mm=self.recipe.in_plane_mm, link=LinkOptions(least_mean_score=0.0))
-        detector = PhaseDetector(network, self.device, options)
-        results = []
+    def find(self, network: LesionDetector, cases: Sequence[TrainingCase]) -> dict[float, list[FoundInCase]]:
+        """What a network finds in cases at any mean score, by the least score of a slice's box (`LEAST_SCORES`)."""
+        detector = PhaseDetector(network, self.device, DetectOptions(in_plane_mm=self.recipe.in_plane_mm))
+        results: dict[float, list[FoundInCase]] = {score: [] for score in LEAST_SCORES}
         for case in cases:
             codes = case.codes.numpy()
             known = case.lesion_probability
             probability = torch.zeros(codes.shape) if known is None else known.float() / 255
-            found = detector(volume_of(case), Segmentation(codes >= LABEL_STEP, probability.numpy()))
-            results.append(FoundInCase(found.scores, finds(found.boxes, lesion_boxes(codes >= 2 * LABEL_STEP))))
+            looked = detector.look(volume_of(case), Segmentation(codes >= LABEL_STEP, probability.numpy()))
+            true = lesion_boxes(codes >= 2 * LABEL_STEP)
+            for score in LEAST_SCORES:
+                link = LinkOptions(least_score=score, least_mean_score=0.0)
+                found = no_boxes() if looked is None else detector.join(looked, link)
+                results[score].append(FoundInCase(found.scores, finds(found.boxes, true)))
         return results
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -201,40 +201,53 @@ class FoundInCase:
 
 @dataclass(frozen=True, order=True)
 class ScoreChoice:
-    """A least mean score, and what it gives."""
+    """Least scores of a lesion (`threshold`) and of a slice's box, and what they give; the greater is the better."""
 
     recall: float
+    fewer: float  # false positives a case, negative
     threshold: float
-    false_a_case: float
+    slice_score: float
+
+    @property
+    def false_a_case(self) -> float:
+        """False positives a case."""
+        return -self.fewer
 
 
-def choose_score(found: Sequence[FoundInCase], *, false_a_case: float = 1.0) -> ScoreChoice | None:
-    """The least mean score that gives the highest recall at no more than `false_a_case` false boxes a case; of equal
-    ones the highest. None without a lesion.
+def choose_score(found: Mapping[float, Sequence[FoundInCase]], *, false_a_case: float = 1.0) -> ScoreChoice | None:
+    """The scores that give the highest recall at no more than `false_a_case` false boxes a case; of equal ones with the
+    fewest. found: in the same cases, by the least score of a slice's box. None without a lesion.
     """
-    lesions = sum(case.hits.shape[1] for case in found)
-    if not found or not lesions:
-        return None
     best = None
-    for threshold in np.unique(np.concatenate([[0.99], *(case.scores for case in found)])):
-        kept = [case.hits[case.scores >= threshold] for case in found]
-        wrong = sum(int((~hits.any(axis=1)).sum()) for hits in kept) / len(found)
-        recall = sum(int(hits.any(axis=0).sum()) for hits in kept) / lesions
-        if wrong <= false_a_case:
-            choice = ScoreChoice(recall, min(float(threshold), 1.0), wrong)
-            best = choice if best is None else max(best, choice)
+    for slice_score, cases in found.items():
+        lesions = sum(case.hits.shape[1] for case in cases)
+        if not lesions:
+            return None
+        for threshold in np.unique(np.concatenate([[0.99], *(case.scores for case in cases)])):
+            kept = [case.hits[case.scores >= threshold] for case in cases]
+            wrong = sum(int((~hits.any(axis=1)).sum()) for hits in kept) / len(cases)
+            recall = sum(int(hits.any(axis=0).sum()) for hits in kept) / lesions
+            if wrong <= false_a_case:
+                choice = ScoreChoice(recall, -wrong, min(float(threshold), 1.0), slice_score)
+                best = choice if best is None else max(best, choice)
     return best
 
 
-def detector_results(found: Sequence[FoundInCase], on: str) -> tuple[dict[str, Any], Rows]:
+def detector_results(found: Mapping[float, Sequence[FoundInCase]], on: str) -> tuple[dict[str, Any], Rows]:
     """`operating_point` (see `choose_score`) and the results."""
     choice = choose_score(found)
     if choice is None:
         return {}, []
-    lesions = sum(case.hits.shape[1] for case in found)
-    extra = {"operating_point": {"least_mean_score": round(choice.threshold, 4), "recall": round(choice.recall, 4)}}
+    cases = found[choice.slice_score]
+    lesions = sum(case.hits.shape[1] for case in cases)
+    point = {
+        "least_score": choice.slice_score,
+        "least_mean_score": round(choice.threshold, 4),
+        "recall": round(choice.recall, 4),
+    }
+    extra = {"operating_point": point}
     rows = [
         result("recall", on, lesions, choice.recall),
-        result("false positives a case", on, len(found), choice.false_a_case),
+        result("false positives a case", on, len(cases), choice.false_a_case),
     ]
     return extra, rows
