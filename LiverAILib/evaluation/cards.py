@@ -24,8 +24,9 @@ PARTS_OF: Mapping[str, tuple[PartName, ...]] = {
 LIMITS: Mapping[str, str] = {
     "liversegnet": """Livers after surgery, with large or diffuse disease, or in phases other than portal venous may be
 outlined wrongly; small lesions are missed; of fatty and very bright livers large parts may be called lesion.""",
-    "lesiondetector": """It looks at the liver that LiverSegNet finds: what lies outside that is not found. Boxes that
-touch may be linked to one lesion.""",
+    "lesiondetector": """It looks at the liver that LiverSegNet finds, and goes on from its lesion probability: what
+lies outside that liver is not found, and what LiverSegNet does not suspect rarely is. Boxes that touch may be linked to
+one lesion.""",
     "lesionclassifier": """It knows seven types and calls every lesion one of them, whatever it is. Types were learnt
 from synthetic lesions and real cysts; of real tumours only that they are malignant, so it would rather call a lesion
 malignant, above all from one phase and without a record.""",

@@ -64,7 +64,7 @@ class DetectorRecipe:
     drops: tuple[float, ...] = (27 / 36, 33 / 36)
     flip: float = 0.5
     rotate: float = 0.5
-    phantom_share: float = 0.35
+    phantom_share: float = 0.65
     seed: int = 7
     patches: PatchOptions = field(default_factory=_detector_patches)
 

@@ -36,8 +36,9 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Described:
-    """What differs between the packages. shape: of the input (channel first), in words where it may vary. kind: the
-    output's, as MONAI names it. extra: keys of `analysis.packages`. results: rows of what, on, n and value.
+    """What differs between the packages. shape: of the input (channel first), in words where it may vary. channels:
+    their names. kind: the output's, as MONAI names it. extra: keys of `analysis.packages`. results: rows of what, on,
+    n and value.
     """
 
     network: str
@@ -48,6 +49,7 @@ class Described:
     shape: Sequence[int | str]
     output: str
     results: Sequence[Mapping[str, Any]]
+    channels: Sequence[str] = ("image",)
     kind: str = "classification"
     extra: Mapping[str, Any] = field(default_factory=dict)
     phases: Sequence[Phase] = DEFAULT_PHASES
@@ -62,7 +64,7 @@ def write_package(
     folder: Path, weights: Mapping[str, Tensor], described: Described, recipe: Any, loop: Loop, provenance: Provenance
 ) -> Bundle:
     """Write the weights with all that is known of them. recipe: a dataclass with a `preset`."""
-    channels, *space = described.shape
+    space = described.shape[1:]
     metadata = {
         "name": folder.name,
         "version": provenance.version,
@@ -101,12 +103,12 @@ def write_package(
                     "type": "image",
                     "format": "hounsfield",
                     "modality": "CT",
-                    "num_channels": channels,
-                    "spatial_shape": space,
+                    "num_channels": len(described.channels),
+                    "spatial_shape": list(space),
                     "dtype": "float32",
                     "value_range": [-1, 1],
                     "is_patch_data": described.kind != "segmentation",
-                    "channel_def": {"0": "image"},
+                    "channel_def": {str(number): name for number, name in enumerate(described.channels)},
                 }
             },
             "outputs": {
@@ -114,7 +116,7 @@ def write_package(
                     "type": described.output,
                     "format": described.kind,
                     "num_channels": len(described.labels),
-                    "spatial_shape": space if described.kind == "segmentation" else [],
+                    "spatial_shape": list(space) if described.kind == "segmentation" else [],
                     "dtype": "float32",
                     "value_range": [],
                     "is_patch_data": False,

@@ -140,7 +140,7 @@ def train_slices(asked: Asked, target: Target) -> Bundle | None:
 
 def train_classifier(asked: Asked) -> Bundle | None:
     """The lesion classifier."""
-    from LiverAILib.networks.lesion_classifier import CLASSES, CROP_SHAPE
+    from LiverAILib.networks.lesion_classifier import CLASSES, CLASSIFIER_PHASES, CROP_SHAPE
     from LiverAILib.training.classifier import ClassifierRecipe, ClassifierTraining
     from LiverAILib.training.validated import classifier_results
 
@@ -172,7 +172,8 @@ def train_classifier(asked: Asked) -> Bundle | None:
         paper=LIAIDS_PAPER,
         labels=[str(kind) for kind in CLASSES],
         in_plane_mm=CROP_MM,
-        shape=(3, *CROP_SHAPE),
+        shape=(len(CLASSIFIER_PHASES), *CROP_SHAPE),
+        channels=[str(phase) for phase in CLASSIFIER_PHASES],
         output="logits",
         extra=extra,
         results=rows,
@@ -233,6 +234,7 @@ def train_detector(asked: Asked) -> Bundle | None:
         labels=["lesion"],
         in_plane_mm=recipe.in_plane_mm,
         shape=(task.network.inputs, "n + 10", "32*n", "32*n"),
+        channels=("image", "lesion probability p as 2 sqrt(p) - 1")[: task.network.inputs],
         output="boxes",
         kind="detection",
         extra={**shown, **extra},
