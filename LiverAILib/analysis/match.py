@@ -30,6 +30,7 @@ from LiverAILib.analysis.boxes3d import (
     FoundBoxes,
     boxes_from_canonical,
     boxes_to_canonical,
+    finds,
 )
 from LiverAILib.analysis.grid import canonical_axes, to_canonical
 from LiverAILib.networks.boxes import pairwise_iom, pairwise_iou
@@ -117,6 +118,16 @@ class MatchedLesion:
     def transferred(self) -> tuple[Phase, ...]:
         """The phases whose box comes from the atlas."""
         return tuple(phase for phase in self.boxes if phase not in self.scores)
+
+    def finds(self, true: Mapping[Phase, Boxes]) -> list[int]:
+        """The true lesions that this one is, in any phase in which it was found: rows of their boxes (n, 6) by phase,
+        NaN where a phase does not show one.
+        """
+        hits: set[int] = set()
+        for phase in self.scores:
+            known = np.flatnonzero(np.isfinite(true[phase]).all(axis=1))
+            hits |= set(known[finds(self.boxes[phase][None], true[phase][known])[0]].tolist())
+        return sorted(hits)
 
 
 def match_phases(found: Mapping[Phase, FoundBoxes], frames: Mapping[Phase, LiverFrame | None]) -> list[MatchedLesion]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from LiverAILib.analysis.boxes3d import FoundBoxes, finds
+from LiverAILib.analysis.boxes3d import FoundBoxes
 from LiverAILib.analysis.match import MatchedLesion, liver_frame, match_phases
 from LiverAILib.analysis.networks import Networks
 from LiverAILib.analysis.progress import silent
@@ -108,7 +108,7 @@ def judge(
     ratings = dict.fromkeys(shown, NOT_MARKED)
     false: list[float] = []
     for lesion in match_phases(found, frames):
-        hits = _hits(lesion, true)
+        hits = lesion.finds(true)
         for k in hits:
             if k in ratings:
                 ratings[k] = max(ratings[k], lesion.score)
@@ -117,7 +117,7 @@ def judge(
     sure = {phase: boxes.where(boxes.scores >= threshold) for phase, boxes in found.items()}
     matched = []
     for lesion in match_phases(sure, frames):
-        hits = _hits(lesion, true)
+        hits = lesion.finds(true)
         matched.append((lesion, lesions[min(hits)].id if hits else None))
     return DetectedCase(
         name,
@@ -127,16 +127,6 @@ def judge(
         tuple(false),
         tuple(matched),
     )
-
-
-def _hits(lesion: MatchedLesion, true: Mapping[Phase, npt.NDArray[np.float64]]) -> list[int]:
-    """The true lesions (rows of `true`) that a found one is, in any phase in which it was found."""
-    hits: set[int] = set()
-    for phase in lesion.scores:
-        known = np.flatnonzero(np.isfinite(true[phase]).all(axis=1))
-        same = finds(lesion.boxes[phase][None], true[phase][known])[0]
-        hits |= set(known[same].tolist())
-    return sorted(hits)
 
 
 def segmented(study: Study, segmenter: Segmenter) -> dict[Phase, Segmentation]:

@@ -14,7 +14,7 @@ start from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -29,12 +29,15 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from LiverAILib.analysis.boxes3d import Boxes, finds, no_boxes
 from LiverAILib.analysis.detect import DetectOptions, PhaseDetector
 from LiverAILib.analysis.link import LinkOptions
-from LiverAILib.analysis.segment import Segmentation, bfloat16_is_fast
+from LiverAILib.analysis.match import liver_frame, match_phases
+from LiverAILib.analysis.segment import Segmentation, Segmenter, bfloat16_is_fast
 from LiverAILib.networks.detector import LesionDetector
 from LiverAILib.training.cases import LABEL_STEP, TrainingCase
 from LiverAILib.training.lesion_probability import volume_of
 from LiverAILib.training.loop import Loop
 from LiverAILib.training.patches import PatchOptions, PatchSource
+from LiverAILib.training.real_scans import boxes_of
+from LiverAILib.training.typed_exam import TypedExam
 from LiverAILib.training.validated import FoundInCase, choose_score
 
 LEAST_SCORES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)  # of a slice's box; validation chooses, the first is the published one
@@ -175,6 +178,34 @@ class DetectorTask:
                 found = no_boxes() if looked is None else detector.join(looked, link)
                 results[score].append(FoundInCase(found.scores, finds(found.boxes, true)))
         return results
+
+
+def find_in_exams(
+    detector: PhaseDetector, exams: Iterable[TypedExam], segmenter: Segmenter
+) -> dict[float, list[FoundInCase]]:
+    """What a detector finds in exams as an analysis does, in the liver that the segmenter finds and matched over the
+    phases, at any mean score; by the least score of a slice's box (`LEAST_SCORES`).
+    """
+    results: dict[float, list[FoundInCase]] = {score: [] for score in LEAST_SCORES}
+    for exam in exams:
+        volumes = exam.study.volumes
+        segmented = {phase: segmenter(volume, lambda _: None) for phase, volume in volumes.items()}
+        looked = {phase: detector.look(volume, segmented[phase]) for phase, volume in volumes.items()}
+        frames = {phase: liver_frame(volume, segmented[phase].liver) for phase, volume in volumes.items()}
+        every = {
+            phase: boxes_of(exam.lesion_ids[phase], [lesion.id for lesion in exam.truth.lesions]) for phase in volumes
+        }
+        shown = np.any([np.isfinite(boxes).all(axis=1) for boxes in every.values()], axis=0)
+        true = {phase: boxes[shown] for phase, boxes in every.items()}
+        for score in LEAST_SCORES:
+            link = LinkOptions(least_score=score, least_mean_score=0.0)
+            found = {phase: no_boxes() if seen is None else detector.join(seen, link) for phase, seen in looked.items()}
+            lesions = match_phases(found, frames)
+            hits = np.zeros((len(lesions), int(shown.sum())), dtype=np.bool_)
+            for number, lesion in enumerate(lesions):
+                hits[number, lesion.finds(true)] = True
+            results[score].append(FoundInCase(np.array([lesion.score for lesion in lesions]), hits))
+    return results
 
 
 def plain_attention(device: torch.device) -> AbstractContextManager[None]:

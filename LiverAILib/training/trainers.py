@@ -199,10 +199,12 @@ def _volumes(asked: Asked, in_plane_mm: float) -> tuple[list[TrainingCase], list
 
 def train_detector(asked: Asked) -> Bundle | None:
     """The lesion detector."""
+    from LiverAILib.analysis.detect import DetectOptions, PhaseDetector
     from LiverAILib.analysis.segment import load_segmenter
     from LiverAILib.networks.detector import PRESETS, LesionDetector
-    from LiverAILib.training.detector import DetectorRecipe, DetectorTask
+    from LiverAILib.training.detector import DetectorRecipe, DetectorTask, find_in_exams
     from LiverAILib.training.detector import train_detector as run
+    from LiverAILib.training.exams import ExamSource
     from LiverAILib.training.kept_segmentations import KeptSegmenter
     from LiverAILib.training.lesion_probability import with_lesion_probability
     from LiverAILib.training.validated import detector_results
@@ -212,9 +214,9 @@ def train_detector(asked: Asked) -> Bundle | None:
     real, made = _volumes(asked, recipe.in_plane_mm)
     held = [training_case(files, recipe.in_plane_mm) for files in asked.split.validation]
     held += load_synthetic(asked.pool / "validation", recipe.in_plane_mm)
+    segmenter = KeptSegmenter(load_segmenter(asked.segmenter), asked.pool / "segmentations")
     shown: dict[str, Any] = {}
     if PRESETS[recipe.preset].backbone.inputs > 1:
-        segmenter = KeptSegmenter(load_segmenter(asked.segmenter), asked.pool / "segmentations")
         real, made, held = (with_lesion_probability(side, segmenter, asked.say) for side in (real, made, held))
         shown = {"shown": {segmenter.model.name: segmenter.model.sha256}}
     task = DetectorTask(real, made, held, recipe)
@@ -225,8 +227,11 @@ def train_detector(asked: Asked) -> Bundle | None:
         return None
     task.network.load_state_dict(weights)
     assert isinstance(task.network, LesionDetector)
-    found = task.find(task.network, held)
-    extra, rows = detector_results(found, "volumes of validation patients and phantoms")
+    detector = PhaseDetector(task.network, task.device, DetectOptions(in_plane_mm=recipe.in_plane_mm))
+    seeds = sorted({int(path.stem.split("_")[2]) for path in (asked.pool / "validation").glob("volume_exam_*.npz")})
+    source = ExamSource(asked.split.validation, "validation")
+    found = find_in_exams(detector, (source.exam(seed) for seed in seeds), segmenter)
+    extra, rows = detector_results(found, "exams of three phases on validation patients")
     described = Described(
         network="LesionDetector",
         task="Boxes of liver lesions in the slices of a CT of any contrast phase",

@@ -11,6 +11,8 @@ from stage_exams import SeesLiver, sees_levels, stand_ins
 from toy_pool import PV, toy_exam, toy_scan
 
 from LiverAILib.analysis.boxes3d import FoundBoxes
+from LiverAILib.analysis.link import LinkOptions
+from LiverAILib.analysis.segment import Segmentation
 from LiverAILib.evaluation.detecting_part import detector_part
 from LiverAILib.evaluation.detection import detect_in_exam, detect_in_scan, exam_figures, judge, recall_at, segmented
 from LiverAILib.evaluation.overlap import same_regions
@@ -18,7 +20,8 @@ from LiverAILib.evaluation.part import draw_pictures
 from LiverAILib.evaluation.whole import outline, whole_part
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.readerstudy.statistics.marks import NOT_MARKED
-from LiverAILib.study import Phase
+from LiverAILib.study import Phase, Volume
+from LiverAILib.training.detector import LEAST_SCORES, find_in_exams
 
 ART = Phase.ARTERIAL
 LARGE = ((18.0, 20.0, 30.0), 9.0, 10)
@@ -67,6 +70,31 @@ def test_a_lesion_found_in_one_phase_is_found_and_a_box_beside_is_false() -> Non
     assert case.false == (0.4,)
     assert [number for _, number in case.matched] == [1]  # the weak one is under the package's threshold
     assert recall_at([case.marks()], 0.0) == 1
+
+
+def test_what_training_finds_in_an_exam_counts_once_for_all_its_phases() -> None:
+    exam = toy_exam(1, [LARGE, SMALL, BRIGHT], [LesionType.ICC, LesionType.CYST, LesionType.HCC], (ART, PV))
+
+    class Faint:
+        """Sees dark lesions, the small one faintly and in the arterial phase only."""
+
+        def look(self, volume: Volume, segmentation: Segmentation) -> tuple[Volume, Segmentation]:
+            return volume, segmentation
+
+        def join(self, looked: tuple[Volume, Segmentation], link: LinkOptions) -> FoundBoxes:
+            found = sees_levels(*looked, lambda _: None)  # type: ignore[arg-type]
+            small = found.boxes[:, 4] - found.boxes[:, 1] < 10
+            scores = np.where(small, 0.1, 0.9)
+            shown = (scores >= link.least_score) & ~(small & (looked[0] is exam.study.volumes[PV]))
+            return FoundBoxes(found.boxes, scores, found.slices).where(shown)
+
+    found = find_in_exams(Faint(), [exam], SeesLiver())  # type: ignore[arg-type]
+    assert list(found) == list(LEAST_SCORES)
+    (every,), (sure,) = found[0.05], found[0.5]
+    assert every.scores.tolist() == [0.9, 0.1]
+    assert every.hits.tolist() == [[True, False, False], [False, True, False]]
+    assert sure.scores.tolist() == [0.9]
+    assert sure.hits.tolist() == [[True, False, False]]
 
 
 def test_recall_of_large_real_lesions_and_false_positives_where_nothing_is(tmp_path: Path) -> None:
