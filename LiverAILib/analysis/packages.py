@@ -13,6 +13,7 @@ the phases the network was trained for), these may stand in `configs/metadata.js
 | nodulenet | `salient_from` | least nodule probability of a slice with a saliency map, 0.5 |
 | nodulenet | `saliency` | `{"weights": [1, 2, 3, 4, 5], "cam": false}`, also the defaults (`SaliencyMix`) |
 | hccnet | `hcc_threshold` | HCC from this unscaled risk score on |
+| hccnet | `hcc_auroc` | of the score on validation exams; under `SURE_AUROC` the findings' notes call it a hint |
 
 A package that is not there is left out and said once; one that is damaged, or says what makes no sense, is refused.
 """
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     from LiverAILib.analysis.crops import CropOptions
     from LiverAILib.networks.lesion_classifier import LesionClassifier
     from LiverAILib.saliency import SaliencyMix
+
+#: What the paper's HCCNet reaches for patients, 0.887, or so.
+SURE_AUROC = 0.88
 
 #: The package of each stage, the network it has to hold, and what is missing without it.
 STAGE_PACKAGES: Mapping[str, tuple[str, str]] = {
@@ -128,6 +132,13 @@ def load_networks(packages: Packages, device: torch.device) -> Networks:
         threshold = None if given is None else _number(bundle, "hcc_threshold", 0.0, 0, 10)
         risk = {} if threshold is None else {"hcc_threshold": threshold}
         networks = replace(networks, hcc=_slice_network(bundle, device, risk), hcc_threshold=threshold)
+        known = _number(bundle, "hcc_auroc", 1.0, 0, 1)
+        if known < SURE_AUROC:
+            note = (
+                f"The HCC risk score is a hint, no more: on validation exams it was higher in {known:.0%} of pairs of "
+                "an exam with an HCC and one without."
+            )
+            networks = replace(networks, notes=(*networks.notes, note))
     return networks
 
 

@@ -98,7 +98,7 @@ def peaks_in_lesions(training: SliceTraining) -> Tensor:
 
 
 def hccnet_results(training: SliceTraining, slices: LabelledSlices) -> tuple[dict[str, Any], Rows]:
-    """`hcc_threshold` (Youden's threshold of the unscaled risk score of an exam) and the results.
+    """`hcc_threshold` (Youden's threshold of the unscaled risk score of an exam), `hcc_auroc` and the results.
 
     slices: of the validation exams with both networks' labels. An exam's score is over its slices but those with
     lesions of unknown type.
@@ -144,7 +144,7 @@ def hccnet_results(training: SliceTraining, slices: LabelledSlices) -> tuple[dic
             decision.specificity,
         ),
     ]
-    return {"hcc_threshold": round(decision.threshold, 5)}, rows
+    return {"hcc_threshold": round(decision.threshold, 5), "hcc_auroc": round(found, 4)}, rows
 
 
 def classifier_results(

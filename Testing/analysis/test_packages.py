@@ -50,6 +50,15 @@ def test_every_package_becomes_a_network_with_what_its_metadata_says(models: Pat
     assert networks.notes == ()
 
 
+def test_a_weak_risk_score_is_called_a_hint(tmp_path: Path) -> None:
+    for auroc, hints in ((0.6, 1), (0.95, 0)):
+        stated = STATED["hccnet"] | {"hcc_auroc": auroc}
+        notes = load_networks(
+            find_packages(write_packages(tmp_path / f"{auroc}", ["hccnet"], hccnet=stated)), CPU
+        ).notes
+        assert len([note for note in notes if "higher in 60% of pairs" in note]) == hints
+
+
 def test_what_is_missing_is_said_in_one_sentence(tmp_path: Path) -> None:
     networks = load_networks(find_packages(tmp_path), CPU)
     assert networks.models == []
@@ -77,6 +86,7 @@ def test_a_damaged_package_is_refused_and_not_left_out(tmp_path: Path) -> None:
     ("name", "metadata", "words"),
     [
         ("hccnet", {"hcc_threshold": "high"}, "at hcc_threshold"),
+        ("hccnet", {"hcc_auroc": 7}, "at hcc_auroc"),
         ("hccnet", {"network": "NoduleNet"}, "holds a NoduleNet, not a HCCNet"),
         ("nodulenet", {"size": 4}, "at size"),
         ("nodulenet", {"saliency": {"cam": "perhaps"}}, "at saliency"),
