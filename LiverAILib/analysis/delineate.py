@@ -112,7 +112,8 @@ def _by_contrast(
     """Voxels on the lesion's side of the middle between its core and the liver around; None without contrast."""
     from scipy import ndimage
 
-    wide = box_slices(np.concatenate([box[:3] - RING_VOXELS - 1, box[3:] + RING_VOXELS + 1]), liver.shape)
+    margin = RING_VOXELS + np.maximum(ENLARGE * (box[3:] - box[:3]), 1.0)  # so that `where` lies in it
+    wide = box_slices(np.concatenate([box[:3] - margin, box[3:] + margin]), liver.shape)
     far = ellipsoid_distance(box, wide) > 1.2
     around = far & liver[wide] & (probability[wide] < THRESHOLD)
     core = distance <= max(0.5, float(distance.min()))

@@ -71,6 +71,18 @@ def test_without_probability_the_contrast_to_the_liver_draws_it(change: int) -> 
     assert dice(placed(found), truth) > 0.9
 
 
+def test_contrast_draws_a_lesion_as_wide_as_half_of_the_liver() -> None:
+    shape, box = (12, 160, 160), np.array([2.0, 40, 36, 10, 120, 110])
+    where = tuple(slice(0, n) for n in shape)
+    truth = ellipsoid_distance(box, where) <= 0.95  # type: ignore[arg-type]
+    hu = 110 + 4 * np.random.default_rng(0).standard_normal(shape) - 60 * truth
+    found = delineate(hu, np.ones(shape, dtype=bool), np.zeros(shape, np.float32), box)
+    whole = np.zeros(shape, dtype=bool)
+    whole[found.where] = found.mask
+    assert found.method == "contrast"
+    assert dice(whole, truth) > 0.95
+
+
 def test_a_contrast_that_drowns_in_noise_draws_no_sponge() -> None:
     hu, liver, probability = scene()
     hu += 30 * np.random.default_rng(1).standard_normal(SHAPE)
