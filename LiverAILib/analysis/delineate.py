@@ -1,7 +1,8 @@
 """Stage 4: the voxels of each lesion, from the segmentation inside its box.
 
 In this order, F being the share of the ellipsoid that fits the box:
-1. `segmentation`: lesion probability over `lesions.THRESHOLD` in the slightly enlarged box, if it comes to F = 0.1;
+1. `segmentation`: lesion probability over `lesions.THRESHOLD` in the box and around it (`SEEN`), in regions that reach
+   into the ellipsoid, if it comes to F = 0.1;
 2. `low_probability`: over half of the box's highest probability, if that is 0.1 or more, in the region that holds it,
    if this comes to F = 0.7;
 3. `contrast`: liver voxels near the ellipsoid whose smoothed HU are on the lesion's side of the middle between the
@@ -28,6 +29,7 @@ Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
 
 ENLARGE = 0.1  # of each side at each end, one voxel at least
+SEEN = 0.5  # the same where the segmentation draws: a box found in one phase may be too small in another
 LEAST_FILL = 0.1
 LEAST_GUESSED_FILL = 0.7
 LEAST_PEAK = 0.1
@@ -65,18 +67,14 @@ def delineate(hu: npt.NDArray[np.number], liver: Mask, probability: Floats, box:
 
     hu, liver (lesions included) and probability (of lesion): (z, y, x) of one phase, on the box's grid.
     """
-    margin = np.maximum(ENLARGE * (box[3:] - box[:3]), 1.0)
-    where = box_slices(np.concatenate([box[:3] - margin, box[3:] + margin]), liver.shape)
-    distance = ellipsoid_distance(box, where)
-    ellipsoid = distance <= 1
-    if not ellipsoid.any():
-        ellipsoid = distance == distance.min()
+    where, distance, ellipsoid = _around(box, SEEN, liver.shape)
     size = int(np.count_nonzero(ellipsoid))
-    guessed = max(LEAST_GUESSED_FILL * size, 1)
-    seen = probability[where]
-    sure = _touching(seen > THRESHOLD, ellipsoid)
+    sure = _touching(probability[where] > THRESHOLD, ellipsoid)
     if np.count_nonzero(sure) >= max(LEAST_FILL * size, 1):
         return Delineation(where, sure, "segmentation")
+    where, distance, ellipsoid = _around(box, ENLARGE, liver.shape)
+    guessed = max(LEAST_GUESSED_FILL * size, 1)
+    seen = probability[where]
     peak = float(seen[ellipsoid].max())
     if peak >= LEAST_PEAK:
         weak = _touching(seen > peak / 2, ellipsoid & (seen == peak))
@@ -88,6 +86,17 @@ def delineate(hu: npt.NDArray[np.number], liver: Mask, probability: Floats, box:
     in_liver = ellipsoid & liver[where]
     enough = np.count_nonzero(in_liver) >= LEAST_LIVER * size
     return Delineation(where, in_liver if enough else ellipsoid, "ellipsoid")
+
+
+def _around(box: Boxes, enlarge: float, shape: tuple[int, ...]) -> tuple[tuple[slice, slice, slice], Floats, Mask]:
+    """A box enlarged by a part of each side at each end, one voxel at least; each voxel's distance as in
+    `ellipsoid_distance`; and the ellipsoid, of one voxel at least.
+    """
+    margin = np.maximum(enlarge * (box[3:] - box[:3]), 1.0)
+    where = box_slices(np.concatenate([box[:3] - margin, box[3:] + margin]), shape)
+    distance = ellipsoid_distance(box, where)
+    ellipsoid = distance <= 1
+    return where, distance, ellipsoid if ellipsoid.any() else distance == distance.min()
 
 
 def _touching(mask: Mask, seed: Mask) -> Mask:

@@ -1,7 +1,7 @@
 """Stages 2 to 4 of one exam: detect in each phase, match over phases, delineate in each phase; and measure the result.
 
-Lesions are measured on the reference phase's grid, as those without a detector are (see `lesions`), and their HU in
-each phase's own outline. A lesion that the reference phase's scan does not show can't be measured: it is named in
+Lesions are measured on the reference phase's grid, as those without a detector are (see `lesions`), in the outline that
+the joint lesion probability of all phases gives there, and their HU in each phase's own outline. A lesion that the reference phase's scan does not show can't be measured: it is named in
 `unmeasured`, and counts as unread. A lesion all of whose voxels belong to others is one of them twice, and is dropped.
 """
 
@@ -80,8 +80,9 @@ def measure_detected(
 ) -> MeasuredLesions:
     """The lesions of an exam from the boxes of its phases, measured on the reference grid, largest first."""
     joint = join_phases(study, segmentations)
-    detected = match_and_delineate(study, segmentations, found)
     reference = study.reference_phase
+    whole = Segmentation(segmentations[reference].liver, joint.probability)
+    detected = match_and_delineate(study, {**segmentations, reference: whole}, found)
     ids, table = largest_first(detected.labels[reference], study.volumes[reference])
     table = np.pad(table, (0, len(detected.lesions) + 1 - len(table)))
     labels = {phase: ids if phase is reference else relabel(own, table) for phase, own in detected.labels.items()}
