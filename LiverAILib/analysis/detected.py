@@ -1,8 +1,9 @@
 """Stages 2 to 4 of one exam: detect in each phase, match over phases, delineate in each phase; and measure the result.
 
 Lesions are measured on the reference phase's grid, as those without a detector are (see `lesions`), in the outline that
-the joint lesion probability of all phases gives there, and their HU in each phase's own outline. A lesion that the reference phase's scan does not show can't be measured: it is named in
-`unmeasured`, and counts as unread. A lesion all of whose voxels belong to others is one of them twice, and is dropped.
+the joint lesion probability of all phases gives there, and their HU in each phase's own outline. A lesion that the
+reference phase's scan does not show can't be measured: it is named in `unmeasured`, and counts as unread. A lesion all
+of whose voxels belong to others is one of them twice, and is dropped.
 """
 
 from __future__ import annotations
