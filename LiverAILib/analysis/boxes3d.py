@@ -44,13 +44,17 @@ def no_boxes() -> FoundBoxes:
 
 def finds(found: Boxes, true: Boxes) -> npt.NDArray[np.bool_]:
     """Which found box (n, 6) finds which true one (m, 6), (n, m): IoU > 0.3 or IoM > 0.5, and IoU > 0.1."""
-    low = np.maximum(found[:, None, :3], true[None, :, :3])
-    high = np.minimum(found[:, None, 3:], true[None, :, 3:])
+    shared, union, smaller = shared_volumes(found, true)
+    return ((shared > MIN_IOU * union) | (shared > MIN_IOM * smaller)) & (shared > LEAST_IOU * union)
+
+
+def shared_volumes(first: Boxes, second: Boxes) -> tuple[Boxes, Boxes, Boxes]:
+    """Volumes (n, m) of what each of (n, 6) boxes shares with each of (m, 6), of both together, and of the smaller."""
+    low = np.maximum(first[:, None, :3], second[None, :, :3])
+    high = np.minimum(first[:, None, 3:], second[None, :, 3:])
     shared = np.prod(np.clip(high - low, 0, None), axis=2)
-    own, others = (np.prod(boxes[:, 3:] - boxes[:, :3], axis=1) for boxes in (found, true))
-    union = own[:, None] + others[None] - shared
-    same = (shared > MIN_IOU * union) | (shared > MIN_IOM * np.minimum(own[:, None], others[None]))
-    return np.asarray(same & (shared > LEAST_IOU * union))
+    own, others = (np.prod(boxes[:, 3:] - boxes[:, :3], axis=1) for boxes in (first, second))
+    return shared, own[:, None] + others[None] - shared, np.minimum(own[:, None], others[None])
 
 
 def box_slices(box: Boxes, shape: tuple[int, ...]) -> tuple[slice, slice, slice]:

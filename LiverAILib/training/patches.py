@@ -62,8 +62,7 @@ class PatchOptions:
 
 class Patch(NamedTuple):
     """image: (1, z, y, x) float in [-1, 1], with the `suspicion` (2, z, y, x) where the case has a lesion probability.
-    target: (2, z, y, x) float, liver (with lesions) and lesion. voxel_ml: of
-    one voxel.
+    target: (2, z, y, x) float, liver (with lesions) and lesion. voxel_ml: of one voxel.
     """
 
     image: Tensor

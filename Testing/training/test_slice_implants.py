@@ -30,6 +30,16 @@ def disc(radius: float, size: int = 128) -> torch.Tensor:
     return torch.where((y - size / 2) ** 2 + (x - size / 2) ** 2 <= radius**2, 0.5, -1.0)
 
 
+def toy() -> SliceSamples:
+    """Sixteen arterial slices of one patient that all look alike, every other one said to show the finding."""
+    count = 16
+    pixels = ((disc(50) + 1) * 127.5).round().to(torch.uint8).expand(count, 1, 128, 128).contiguous()
+    labels = torch.arange(count) % 2
+    places = torch.zeros((count, 1, 32, 32), dtype=torch.uint8)
+    nobody = torch.zeros(count, dtype=torch.long)
+    return SliceSamples(pixels, labels, nobody, nobody, nobody + 1, nobody.bool(), labels == 0, places)
+
+
 def test_implants_lie_in_the_liver_and_change_nothing_elsewhere() -> None:
     liver, inner = disc(50), disc(50 - INNER_MM / 1.25 + 1)
     for seed in range(20):
@@ -51,13 +61,8 @@ def test_a_slice_with_little_liver_stays_as_it_is() -> None:
 
 
 def test_slices_with_implants_count_as_slices_with_a_lesion_and_say_where() -> None:
-    count = 16
-    pixels = ((disc(50) + 1) * 127.5).round().to(torch.uint8).expand(count, 1, 128, 128).contiguous()
-    labels = torch.arange(count) % 2
-    places = torch.zeros((count, 1, 32, 32), dtype=torch.uint8)
-    nobody = torch.zeros(count, dtype=torch.long)
-    samples = SliceSamples(pixels, labels, nobody, nobody, nobody + 1, nobody.bool(), labels == 0, places)
-    other = replace(samples, patients=nobody + 1)
+    samples = toy()
+    other = replace(samples, patients=samples.patients + 1)
     recipe = replace(STILL, batch=32, implants=1.0)
     images, target, where = SliceTraining(samples, other, recipe, ResNet34(TINY)).draw(generator())
     shown = target[:, 1] == 1
@@ -101,14 +106,9 @@ def test_an_hcc_is_brighter_than_the_liver_in_the_arterial_phase_and_mostly_dark
 
 
 def test_hccnet_draws_typed_lesions_for_both_labels() -> None:
-    count = 16
-    pixels = ((disc(50) + 1) * 127.5).round().to(torch.uint8).expand(count, 1, 128, 128).contiguous()
-    labels = torch.arange(count) % 2
-    places = torch.zeros((count, 1, 32, 32), dtype=torch.uint8)
-    nobody = torch.zeros(count, dtype=torch.long)
-    samples = SliceSamples(pixels, labels, nobody, nobody, nobody + 1, nobody.bool(), labels == 0, places)
+    samples = toy()
     recipe = replace(STILL, target="hccnet", batch=32, implants=1.0)
-    training = SliceTraining(samples, replace(samples, patients=nobody + 1), recipe, ResNet34(TINY))
+    training = SliceTraining(samples, replace(samples, patients=samples.patients + 1), recipe, ResNet34(TINY))
     images, target, where = training.draw(generator())
     hcc = target[:, 1] == 1
     assert 8 <= int(hcc.sum()) <= 24

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from LiverAILib.analysis.boxes3d import MIN_IOM, MIN_IOU
+from LiverAILib.analysis.boxes3d import MIN_IOM, MIN_IOU, shared_volumes
 from LiverAILib.readerstudy.statistics.estimate import Array, StatisticsError
 
 #: The rating of what was not marked: below every confidence.
@@ -43,12 +43,7 @@ def hits_by_overlap(
     for boxes, what in ((marks, "mark"), (lesions, "lesion")):
         if (boxes[:, 3:] <= boxes[:, :3]).any():
             raise StatisticsError(f"A {what}'s box has no volume: its upper corner must lie above its lower one.")
-    low = np.maximum(marks[:, None, :3], lesions[None, :, :3])
-    high = np.minimum(marks[:, None, 3:], lesions[None, :, 3:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=2)
-    volumes, others = (np.prod(boxes[:, 3:] - boxes[:, :3], axis=1) for boxes in (marks, lesions))
-    union = volumes[:, None] + others[None] - shared
-    smaller = np.minimum(volumes[:, None], others[None])
+    shared, union, smaller = shared_volumes(marks, lesions)
     return np.asarray((shared > min_iou * union) | (shared > min_iom * smaller))
 
 
