@@ -42,6 +42,13 @@ def no_boxes() -> FoundBoxes:
     return FoundBoxes(np.zeros((0, 6)), np.zeros(0), np.zeros(0, dtype=np.int64))
 
 
+def joined(first: FoundBoxes, second: FoundBoxes) -> FoundBoxes:
+    """Both, best first."""
+    every = [np.concatenate(pair) for pair in zip(vars(first).values(), vars(second).values(), strict=True)]
+    order = np.argsort(-every[1], kind="stable")
+    return FoundBoxes(every[0][order], every[1][order], every[2][order])
+
+
 def finds(found: Boxes, true: Boxes) -> npt.NDArray[np.bool_]:
     """Which found box (n, 6) finds which true one (m, 6), (n, m): IoU > 0.3 or IoM > 0.5, and IoU > 0.1."""
     shared, union, smaller = shared_volumes(found, true)

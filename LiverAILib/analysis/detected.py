@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,20 +17,12 @@ from scipy import ndimage
 
 from LiverAILib.analysis.boxes3d import FoundBoxes, box_slices
 from LiverAILib.analysis.delineate import Delineation, delineate_all
-from LiverAILib.analysis.join import join_phases
+from LiverAILib.analysis.join import JointMap
 from LiverAILib.analysis.lesions import IndexBox, MeasuredLesions, largest_first, measure, relabel
 from LiverAILib.analysis.match import MatchedLesion, liver_frame, match_phases
 from LiverAILib.analysis.segment import Segmentation
 from LiverAILib.findings import Lesion
-from LiverAILib.study import Phase, Study, Volume
-
-
-class Detector(Protocol):
-    """What this stage needs of a detector; see `detect.PhaseDetector`."""
-
-    def __call__(self, volume: Volume, segmentation: Segmentation) -> FoundBoxes:
-        """Lesions of one volume as boxes on its own grid."""
-        ...
+from LiverAILib.study import Phase, Study
 
 
 @dataclass(frozen=True)
@@ -48,12 +39,6 @@ class DetectedLesions:
     def approximate(self, phase: Phase, label: int) -> bool:
         """Whether a lesion's outline in a phase is a guess: drawn by a fall-back, or in a box taken from the atlas."""
         return self.drawn[phase][label].approximate or phase in self.lesions[label - 1].transferred
-
-
-def detect_exam(study: Study, segmentations: Mapping[Phase, Segmentation], detector: Detector) -> DetectedLesions:
-    """Find the lesions of an exam. segmentations: of every phase, on its own grid."""
-    found = {phase: detector(volume, segmentations[phase]) for phase, volume in study.volumes.items()}
-    return match_and_delineate(study, segmentations, found)
 
 
 def match_and_delineate(
@@ -77,10 +62,15 @@ def match_and_delineate(
 
 
 def measure_detected(
-    study: Study, segmentations: Mapping[Phase, Segmentation], found: Mapping[Phase, FoundBoxes]
+    study: Study,
+    segmentations: Mapping[Phase, Segmentation],
+    joint: JointMap,
+    found: Mapping[Phase, FoundBoxes],
 ) -> MeasuredLesions:
-    """The lesions of an exam from the boxes of its phases, measured on the reference grid, largest first."""
-    joint = join_phases(study, segmentations)
+    """The lesions of an exam from the boxes of its phases, measured on the reference grid, largest first.
+
+    joint: the segmentations on that grid.
+    """
     reference = study.reference_phase
     whole = Segmentation(segmentations[reference].liver, joint.probability)
     detected = match_and_delineate(study, {**segmentations, reference: whole}, found)

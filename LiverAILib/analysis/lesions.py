@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 THRESHOLD = 0.6  # see Docs/decisions.md
 MIN_LESION_ML = 0.05  # a sphere of 4.6 mm
-MIN_PEAK = 0.7  # a region that nowhere reaches this is noise
+MIN_PEAK = 0.8  # a region that nowhere reaches this is noise
 
 #: As the findings record them.
 PARAMETERS: Mapping[str, float] = {

@@ -79,15 +79,17 @@ class Stage(Generic[Run]):
 class Networks:
     """What is there of detector, classifier, NoduleNet (`nodules`) and HCCNet (`hcc`); None is left out.
 
-    detector_recall: share of its validation's lesions that the detector found, None if its package says none. triage:
-    the classifier's thresholds, None if its package has none. hcc_threshold: of the unscaled risk score.
-    salient_from: nodule probability over which a slice gets a saliency map. saliency: what the map is made of,
-    as published if None. device: where the slice networks are.
+    detector_recall: share of its validation's lesions that the detector found, None if its package says none.
+    region_peak: the lesion probability from which a region without a box of the detector's is a lesion too (see
+    `sure_regions`), None for none. triage: the classifier's thresholds, None if its package has none. hcc_threshold: of
+    the unscaled risk score. salient_from: nodule probability over which a slice gets a saliency map. saliency: what the
+    map is made of, as published if None. device: where the slice networks are.
     notes: on what is missing, for the findings' warnings.
     """
 
     detector: Stage[Detect] | None = None
     detector_recall: float | None = None
+    region_peak: float | None = None
     classifier: Stage[Classify] | None = None
     triage: TriageThresholds | None = None
     nodules: Stage[nn.Module] | None = None

@@ -6,6 +6,7 @@ the phases the network was trained for), these may stand in `configs/metadata.js
 | package | key | value |
 | --- | --- | --- |
 | lesiondetector | `operating_point` | `{"least_score": ..., "least_mean_score": ...}`: of slices' boxes, of lesions |
+| lesiondetector | `operating_point` | `{"region_peak": ...}`: of regions without a box; if not there, none counts |
 | lesiondetector | `operating_point` | `{"recall": ...}`: the share of validation lesions that is then found |
 | lesionclassifier | `triage` | `{"benign_below": ..., "malignant_from": ..., "decision": ...}` (`TriageThresholds`) |
 | lesionclassifier | `crop` | fields of `CropOptions` that differ from its defaults |
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from LiverAILib.analysis.lesions import IndexBox
+from LiverAILib.analysis.lesions import PARAMETERS, IndexBox
 from LiverAILib.analysis.networks import Classify, Detect, Networks, SliceFormat, Stage
 from LiverAILib.analysis.reading import TriageThresholds
 from LiverAILib.bundles import Bundle, find_bundle
@@ -104,8 +105,8 @@ def load_networks(packages: Packages, device: torch.device) -> Networks:
     found = packages.found
     networks = Networks(device=str(device), notes=packages.note)
     if "lesiondetector" in found:
-        detector, recall = _detector(found["lesiondetector"], device)
-        networks = replace(networks, detector=detector, detector_recall=recall)
+        detector, recall, peak = _detector(found["lesiondetector"], device)
+        networks = replace(networks, detector=detector, detector_recall=recall, region_peak=peak)
     if "lesionclassifier" in found:
         stage, triage = _classifier(found["lesionclassifier"], device)
         networks = replace(networks, classifier=stage, triage=triage)
@@ -142,12 +143,13 @@ def load_networks(packages: Packages, device: torch.device) -> Networks:
     return networks
 
 
-def _detector(bundle: Bundle, device: torch.device) -> tuple[Stage[Detect], float | None]:
+def _detector(bundle: Bundle, device: torch.device) -> tuple[Stage[Detect], float | None, float | None]:
+    """The stage, its recall and its `region_peak` as `Networks` takes them."""
     from LiverAILib.analysis.detect import DetectOptions, PhaseDetector
     from LiverAILib.analysis.link import LinkOptions
     from LiverAILib.networks.detector import LesionDetector
 
-    link, recall = LinkOptions(), None
+    link, recall, peak = LinkOptions(), None, None
     if "operating_point" in (bundle.metadata.model_extra or {}):
         point = _mapping(bundle, "operating_point")
         link = replace(
@@ -156,6 +158,7 @@ def _detector(bundle: Bundle, device: torch.device) -> tuple[Stage[Detect], floa
             least_mean_score=_number(bundle, "least_mean_score", link.least_mean_score, 0, 1, point),
         )
         recall = _number(bundle, "recall", 0.0, 0, 1, point) if "recall" in point else None
+        peak = _number(bundle, "region_peak", 1.0, 0, 1, point) if "region_peak" in point else None
     given = bundle.metadata.input
     options = DetectOptions(given.in_plane_mm, given.min_slice_mm, link=link)
     network = bundle.load()
@@ -166,7 +169,9 @@ def _detector(bundle: Bundle, device: torch.device) -> tuple[Stage[Detect], floa
         "detector_least_mean_score": link.least_mean_score,
         "detector_least_liver": options.least_liver,
     }
-    return Stage(PhaseDetector(network, device, options), bundle.model, _phases(bundle), parameters), recall
+    if peak is not None:
+        parameters |= {**PARAMETERS, "lesion_min_peak": max(peak, PARAMETERS["lesion_min_peak"])}
+    return Stage(PhaseDetector(network, device, options), bundle.model, _phases(bundle), parameters), recall, peak
 
 
 def _classifier(bundle: Bundle, device: torch.device) -> tuple[Stage[Classify], TriageThresholds | None]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from LiverAILib import __version__
 from LiverAILib.analysis import lesions, stages
 from LiverAILib.analysis.axes import canonical_axes, to_canonical
+from LiverAILib.analysis.join import join_phases
 from LiverAILib.analysis.networks import Networks
 from LiverAILib.analysis.places import locate
 from LiverAILib.analysis.progress import Progress, silent
@@ -167,9 +168,10 @@ def _find(
             return lesion_finder(study, segmentations)
     from LiverAILib.analysis.detected import measure_detected
 
-    boxes = stages.detect_phases(study, segmentations, networks, progress)
+    joint = join_phases(study, segmentations)
+    boxes = stages.detect_phases(study, segmentations, joint, networks, progress)
     with progress.stage("lesions", "Matching, delineating and measuring lesions"):
-        return measure_detected(study, segmentations, boxes)
+        return measure_detected(study, segmentations, joint, boxes)
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from LiverAILib.analysis.boxes3d import FoundBoxes
-from LiverAILib.analysis.join import bounding_box
+from LiverAILib.analysis.join import JointMap, bounding_box
 from LiverAILib.analysis.networks import Networks
 from LiverAILib.analysis.places import Places
 from LiverAILib.analysis.progress import Progress
 from LiverAILib.analysis.reading import ClassifiedLesion, TriageThresholds, read_patient
+from LiverAILib.analysis.sure_regions import regions_of, with_regions
 from LiverAILib.findings import HCCRisk, Lesion, Reading, SliceScores
 from LiverAILib.study import Phase, Study
 
@@ -30,9 +31,15 @@ SALIENCY_STEPS = 256
 
 
 def detect_phases(
-    study: Study, segmentations: Mapping[Phase, Segmentation], networks: Networks, progress: Progress
+    study: Study,
+    segmentations: Mapping[Phase, Segmentation],
+    joint: JointMap,
+    networks: Networks,
+    progress: Progress,
 ) -> dict[Phase, FoundBoxes]:
-    """The detector's boxes in each phase that it was trained for, on that phase's own grid."""
+    """The detector's boxes in each phase that it was trained for, on that phase's own grid; and in the reference phase,
+    where `region_peak` is given, the sure regions without one.
+    """
     assert networks.detector is not None
     phases = [phase for phase in Phase if phase in study.volumes and phase in networks.detector.phases]
     found = {}
@@ -42,7 +49,9 @@ def detect_phases(
             part = step.part(number, len(phases), label)
             with progress.timed(f"detect_{phase}"):
                 found[phase] = networks.detector.run(study.volumes[phase], segmentations[phase], part)
-    return found
+    if networks.region_peak is None:
+        return found
+    return with_regions(found, regions_of(joint, study.volumes[study.reference_phase]), study, networks.region_peak)
 
 
 def classify(

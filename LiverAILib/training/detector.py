@@ -5,11 +5,10 @@ half; stochastic gradient descent from 0.01, a tenth after 8 and 11 of 12 epochs
 The authors' published configuration uses AdamW from 0.0001 with decay 0.05, a linear warm-up of 1000 steps and a tenth
 after 27 and 33 of 36 epochs, and turns by any angle: these are the defaults.
 
-Ours: stacks around lesions and liver are cut from cases and phantoms as for segmentation; a network that takes the
-image alone also gets other contrast looks and implants in the real ones, which a lesion probability made once would not
-fit; the five sizes, relative to 512, become a continuous scale of 0.75 to 1.25; a stack has several target slices,
-since they share the backbone's work; each region of lesion in a slice is one true box. There are no ImageNet weights to
-start from.
+Ours: stacks around lesions and liver are cut from cases and phantoms as for segmentation, with other contrast looks and
+implants in the real ones where no lesion probability is shown; the five sizes, relative to 512, become a continuous
+scale of 0.75 to 1.25; a stack has several target slices, since they share the backbone's work; each region of lesion in
+a slice is one true box. There are no ImageNet weights to start from.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from LiverAILib.analysis.boxes3d import Boxes, finds, no_boxes
 from LiverAILib.analysis.detect import DetectOptions, PhaseDetector
+from LiverAILib.analysis.join import join_phases
 from LiverAILib.analysis.link import LinkOptions
 from LiverAILib.analysis.match import liver_frame, match_phases
 from LiverAILib.analysis.segment import Segmentation, Segmenter, bfloat16_is_fast
+from LiverAILib.analysis.sure_regions import regions_of, with_regions
 from LiverAILib.networks.detector import LesionDetector
 from LiverAILib.training.cases import LABEL_STEP, TrainingCase
 from LiverAILib.training.lesion_probability import volume_of
@@ -41,6 +43,8 @@ from LiverAILib.training.typed_exam import TypedExam
 from LiverAILib.training.validated import FoundInCase, choose_score
 
 LEAST_SCORES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)  # of a slice's box; validation chooses, the first is the published one
+NO_REGIONS = 2.0  # more than any probability
+REGION_PEAKS = (0.8, 0.9, 0.95, 0.98, NO_REGIONS)  # of a region without a box; validation chooses
 LEAST_PIXELS = 4  # a smaller region in a slice is no box
 
 
@@ -67,7 +71,7 @@ class DetectorRecipe:
     drops: tuple[float, ...] = (27 / 36, 33 / 36)
     flip: float = 0.5
     rotate: float = 0.5
-    phantom_share: float = 0.65
+    phantom_share: float = 0.5
     seed: int = 7
     patches: PatchOptions = field(default_factory=_detector_patches)
 
@@ -163,10 +167,12 @@ class DetectorTask:
         choice = choose_score(self.find(network, self.validation))
         return {} if choice is None else {"recall": choice.recall, "false positives a case": choice.false_a_case}
 
-    def find(self, network: LesionDetector, cases: Sequence[TrainingCase]) -> dict[float, list[FoundInCase]]:
-        """What a network finds in cases at any mean score, by the least score of a slice's box (`LEAST_SCORES`)."""
+    def find(
+        self, network: LesionDetector, cases: Sequence[TrainingCase]
+    ) -> dict[tuple[float, float], list[FoundInCase]]:
+        """What a network finds in cases at any mean score, without regions, by the least score of a slice's box."""
         detector = PhaseDetector(network, self.device, DetectOptions(in_plane_mm=self.recipe.in_plane_mm))
-        results: dict[float, list[FoundInCase]] = {score: [] for score in LEAST_SCORES}
+        results: dict[tuple[float, float], list[FoundInCase]] = {(score, NO_REGIONS): [] for score in LEAST_SCORES}
         for case in cases:
             codes = case.codes.numpy()
             known = case.lesion_probability
@@ -176,17 +182,18 @@ class DetectorTask:
             for score in LEAST_SCORES:
                 link = LinkOptions(least_score=score, least_mean_score=0.0)
                 found = no_boxes() if looked is None else detector.join(looked, link)
-                results[score].append(FoundInCase(found.scores, finds(found.boxes, true)))
+                results[score, NO_REGIONS].append(FoundInCase(found.scores, finds(found.boxes, true)))
         return results
 
 
 def find_in_exams(
     detector: PhaseDetector, exams: Iterable[TypedExam], segmenter: Segmenter
-) -> dict[float, list[FoundInCase]]:
+) -> dict[tuple[float, float], list[FoundInCase]]:
     """What a detector finds in exams as an analysis does, in the liver that the segmenter finds and matched over the
-    phases, at any mean score; by the least score of a slice's box (`LEAST_SCORES`).
+    phases, at any mean score; by the least scores of a slice's box (`LEAST_SCORES`) and of a region without a box
+    (`REGION_PEAKS`).
     """
-    results: dict[float, list[FoundInCase]] = {score: [] for score in LEAST_SCORES}
+    results: dict[tuple[float, float], list[FoundInCase]] = {key: [] for key in product(LEAST_SCORES, REGION_PEAKS)}
     for exam in exams:
         volumes = exam.study.volumes
         segmented = {phase: segmenter(volume, lambda _: None) for phase, volume in volumes.items()}
@@ -197,14 +204,16 @@ def find_in_exams(
         }
         shown = np.any([np.isfinite(boxes).all(axis=1) for boxes in every.values()], axis=0)
         true = {phase: boxes[shown] for phase, boxes in every.items()}
+        regions = regions_of(join_phases(exam.study, segmented), volumes[exam.study.reference_phase])
         for score in LEAST_SCORES:
             link = LinkOptions(least_score=score, least_mean_score=0.0)
             found = {phase: no_boxes() if seen is None else detector.join(seen, link) for phase, seen in looked.items()}
-            lesions = match_phases(found, frames)
-            hits = np.zeros((len(lesions), int(shown.sum())), dtype=np.bool_)
-            for number, lesion in enumerate(lesions):
-                hits[number, lesion.finds(true)] = True
-            results[score].append(FoundInCase(np.array([lesion.score for lesion in lesions]), hits))
+            for peak in REGION_PEAKS:
+                lesions = match_phases(with_regions(found, regions, exam.study, peak), frames)
+                hits = np.zeros((len(lesions), int(shown.sum())), dtype=np.bool_)
+                for number, lesion in enumerate(lesions):
+                    hits[number, lesion.finds(true)] = True
+                results[score, peak].append(FoundInCase(np.array([lesion.score for lesion in lesions]), hits))
     return results
 
 

@@ -22,15 +22,12 @@ def volume_of(case: TrainingCase) -> Volume:
 def with_lesion_probability(
     cases: Sequence[TrainingCase], segmenter: Segmenter, say: Callable[[str], None] = print
 ) -> list[TrainingCase]:
-    """The cases with the lesion probability that the segmenter finds, as it is in an analysis: 0 outside its liver.
-
-    Other contrast phases can then no longer be made of a case: the probability is that of its own.
-    """
+    """The cases with the lesion probability that the segmenter finds, as it is in an analysis: 0 outside its liver."""
     result = []
     for number, case in enumerate(cases, start=1):
         found = segmenter(volume_of(case), lambda _: None).lesion_probability
         probability = torch.from_numpy(np.rint(255 * found).astype(np.uint8))
-        result.append(replace(case, looks=False, lesion_probability=probability))
+        result.append(replace(case, lesion_probability=probability))
         if number % 20 == 0:
             say(f"lesion probability of {number} of {len(cases)} cases")
     return result

@@ -33,7 +33,8 @@ class PatchOptions:
     stretch: largest ratio of the scales in y and x. bend_mm: spread of a smooth random displacement in plane, as
     patients differ more than a turn and a scale.
     faint, hidden: how often a lesion probability is lowered, by a random factor, or taken away: those of cases that the
-    segmentation learnt from are too sure, and what it misses has to be seen in the image.
+    segmentation learnt from are too sure, and what it misses has to be seen in the image. Other looks and implants,
+    which it would not fit, are made only where it is taken away.
     close: how often a synthetic case is cut around the liver, as the real ones are, and as `analysis.segment` does for
     its closer looks.
     """
@@ -47,7 +48,7 @@ class PatchOptions:
     bright: float = 0.3
     enhancement: tuple[float, float] = (1.1, 2.0)
     faint: float = 0.3
-    hidden: float = 0.3
+    hidden: float = 0.5
     close: float = 0.4
     rotation_degrees: float = 12.0
     scale: tuple[float, float] = (0.85, 1.2)
@@ -155,18 +156,16 @@ class PatchSource:
         scale = self._random(*self.options.scale)
         hu, codes, probability = self._cut(case, centre, group, scale)
         pixel_mm = case.in_plane_mm / scale
-        if case.looks:
+        shown = probability is not None and self._random() >= self.options.hidden
+        if case.looks and not shown:
             hu = self._other_look(hu, codes % LABEL_STEP)
-        if case.looks and self._random() < self.options.implants:
-            hu, codes = implant_lesions(hu, codes, (case.slice_mm * group, pixel_mm, pixel_mm), self.generator)
+            if self._random() < self.options.implants:
+                hu, codes = implant_lesions(hu, codes, (case.slice_mm * group, pixel_mm, pixel_mm), self.generator)
         target = torch.stack([codes >= LABEL_STEP, codes >= 2 * LABEL_STEP]).float()
         channels = [self._vary(hu)]
         if probability is not None:
-            if self._random() < self.options.hidden:
-                probability = torch.zeros_like(probability)
-            elif self._random() < self.options.faint:
-                probability = probability * self._random()
-            channels.append(suspicion(probability))
+            faint = self._random() if self._random() < self.options.faint else 1.0
+            channels.append(suspicion(probability * faint if shown else torch.zeros_like(probability)))
         return Patch(torch.stack(channels), target, case.slice_mm * group * pixel_mm**2 / 1000)
 
     def _other_look(self, hu: Tensor, organs: Tensor) -> Tensor:

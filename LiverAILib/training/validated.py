@@ -201,12 +201,15 @@ class FoundInCase:
 
 @dataclass(frozen=True, order=True)
 class ScoreChoice:
-    """Least scores of a lesion (`threshold`) and of a slice's box, and what they give; the greater is the better."""
+    """Least scores of a lesion (`threshold`), of a slice's box and of a region without a box, and what they give; the
+    greater is the better.
+    """
 
     recall: float
     fewer: float  # false positives a case, negative
     threshold: float
     slice_score: float
+    region_peak: float
 
     @property
     def false_a_case(self) -> float:
@@ -214,12 +217,15 @@ class ScoreChoice:
         return -self.fewer
 
 
-def choose_score(found: Mapping[float, Sequence[FoundInCase]], *, false_a_case: float = 1.0) -> ScoreChoice | None:
+def choose_score(
+    found: Mapping[tuple[float, float], Sequence[FoundInCase]], *, false_a_case: float = 1.0
+) -> ScoreChoice | None:
     """The scores that give the highest recall at no more than `false_a_case` false boxes a case; of equal ones with the
-    fewest. found: in the same cases, by the least score of a slice's box. None without a lesion.
+    fewest. found: in the same cases, by the least scores of a slice's box and of a region without a box. None without a
+    lesion.
     """
     best = None
-    for slice_score, cases in found.items():
+    for (slice_score, peak), cases in found.items():
         lesions = sum(case.hits.shape[1] for case in cases)
         if not lesions:
             return None
@@ -228,23 +234,27 @@ def choose_score(found: Mapping[float, Sequence[FoundInCase]], *, false_a_case: 
             wrong = sum(int((~hits.any(axis=1)).sum()) for hits in kept) / len(cases)
             recall = sum(int(hits.any(axis=0).sum()) for hits in kept) / lesions
             if wrong <= false_a_case:
-                choice = ScoreChoice(recall, -wrong, min(float(threshold), 1.0), slice_score)
+                choice = ScoreChoice(recall, -wrong, min(float(threshold), 1.0), slice_score, peak)
                 best = choice if best is None else max(best, choice)
     return best
 
 
-def detector_results(found: Mapping[float, Sequence[FoundInCase]], on: str) -> tuple[dict[str, Any], Rows]:
+def detector_results(
+    found: Mapping[tuple[float, float], Sequence[FoundInCase]], on: str
+) -> tuple[dict[str, Any], Rows]:
     """`operating_point` (see `choose_score`) and the results."""
     choice = choose_score(found)
     if choice is None:
         return {}, []
-    cases = found[choice.slice_score]
+    cases = found[choice.slice_score, choice.region_peak]
     lesions = sum(case.hits.shape[1] for case in cases)
     point = {
         "least_score": choice.slice_score,
         "least_mean_score": round(choice.threshold, 4),
         "recall": round(choice.recall, 4),
     }
+    if choice.region_peak <= 1:
+        point["region_peak"] = max(choice.region_peak, point["least_mean_score"])
     extra = {"operating_point": point}
     rows = [
         result("recall", on, lesions, choice.recall),

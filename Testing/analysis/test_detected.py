@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from LiverAILib.analysis.boxes3d import FoundBoxes, no_boxes
-from LiverAILib.analysis.detected import DetectedLesions, detect_exam
+from LiverAILib.analysis.detected import DetectedLesions, match_and_delineate
 from LiverAILib.analysis.segment import Segmentation
 from LiverAILib.study import Phase, Source, Study, Volume
 
@@ -34,24 +34,16 @@ def phase_scene(shift: tuple[int, int, int], lesions: list[tuple[int, ...]]) -> 
     return Volume(hu, np.diag([1.0, 1.0, 3.0, 1.0]), Source("test", "file")), Segmentation(liver, probability)
 
 
-class BoxesOf:
-    """A detector that gives the boxes that belong to a volume."""
-
-    def __init__(self, boxes: dict[int, list[tuple[int, ...]]]) -> None:
-        self.boxes = boxes
-
-    def __call__(self, volume: Volume, liver: np.ndarray) -> FoundBoxes:
-        rows = np.array(self.boxes[id(volume)], dtype=np.float64).reshape(-1, 6)
-        return FoundBoxes(rows, 0.9 - 0.1 * np.arange(len(rows)), np.ones(len(rows), dtype=np.int64))
+def boxes(*rows: tuple[int, ...]) -> FoundBoxes:
+    return FoundBoxes(np.array(rows, float), 0.9 - 0.1 * np.arange(len(rows)), np.ones(len(rows), dtype=np.int64))
 
 
 @pytest.fixture
 def exam() -> DetectedLesions:
     arterial, in_arterial = phase_scene(SHIFT, [moved(SEEN_IN_BOTH)])
     portal, in_portal = phase_scene((0, 0, 0), [SEEN_IN_BOTH, PORTAL_ONLY])
-    detector = BoxesOf({id(arterial): [moved(SEEN_IN_BOTH)], id(portal): [SEEN_IN_BOTH, PORTAL_ONLY]})
-    study = Study({ART: arterial, PV: portal})
-    return detect_exam(study, {ART: in_arterial, PV: in_portal}, detector)
+    found = {ART: boxes(moved(SEEN_IN_BOTH)), PV: boxes(SEEN_IN_BOTH, PORTAL_ONLY)}
+    return match_and_delineate(Study({ART: arterial, PV: portal}), {ART: in_arterial, PV: in_portal}, found)
 
 
 def test_a_lesion_has_the_same_label_in_every_phase(exam: DetectedLesions) -> None:
@@ -74,7 +66,7 @@ def test_a_lesion_missed_in_arterial_is_drawn_there_in_the_atlas_box_and_flagged
 
 def test_an_exam_without_lesions_has_empty_labels() -> None:
     portal, segmentation = phase_scene((0, 0, 0), [])
-    found = detect_exam(Study({PV: portal}), {PV: segmentation}, lambda volume, liver: no_boxes())
+    found = match_and_delineate(Study({PV: portal}), {PV: segmentation}, {PV: no_boxes()})
     assert found.lesions == []
     assert not found.labels[PV].any()
     assert found.drawn[PV] == {}

@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with all packages, the segmentation's too; of the detector's random boxes few pass."""
-    few = {"operating_point": {"least_mean_score": 0.509, "recall": 0.75}}
+    few = {"operating_point": {"least_mean_score": 0.509, "recall": 0.75, "region_peak": 0.9}}
     folder = write_packages(tmp_path_factory.mktemp("models"), lesiondetector=few)
     torch.manual_seed(1)
     write_bundle(folder / "liversegnet", NETWORKS["LiverSegNet"]("compact").state_dict(), PACKAGE)
@@ -46,6 +46,7 @@ def test_every_package_becomes_a_network_with_what_its_metadata_says(models: Pat
     assert networks.detector.phases == {Phase.NON_CONTRAST, Phase.ARTERIAL, Phase.PORTAL_VENOUS}
     assert networks.detector.parameters["detector_least_mean_score"] == 0.509
     assert networks.detector_recall == 0.75
+    assert networks.region_peak == networks.parameters["lesion_min_peak"] == 0.9
     assert networks.parameters["triage_benign_below"] == 0.2
     assert networks.notes == ()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from LiverAILib.evaluation.whole import outline, whole_part
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.readerstudy.statistics.marks import NOT_MARKED
 from LiverAILib.study import Phase, Volume
-from LiverAILib.training.detector import LEAST_SCORES, find_in_exams
+from LiverAILib.training.detector import LEAST_SCORES, NO_REGIONS, REGION_PEAKS, find_in_exams
 
 ART = Phase.ARTERIAL
 LARGE = ((18.0, 20.0, 30.0), 9.0, 10)
@@ -89,12 +90,14 @@ def test_what_training_finds_in_an_exam_counts_once_for_all_its_phases() -> None
             return FoundBoxes(found.boxes, scores, found.slices).where(shown)
 
     found = find_in_exams(Faint(), [exam], SeesLiver())  # type: ignore[arg-type]
-    assert list(found) == list(LEAST_SCORES)
-    (every,), (sure,) = found[0.05], found[0.5]
+    assert list(found) == list(product(LEAST_SCORES, REGION_PEAKS))
+    (every,), (sure,), (more,) = found[0.05, NO_REGIONS], found[0.5, NO_REGIONS], found[0.5, 0.8]
     assert every.scores.tolist() == [0.9, 0.1]
     assert every.hits.tolist() == [[True, False, False], [False, True, False]]
     assert sure.scores.tolist() == [0.9]
     assert sure.hits.tolist() == [[True, False, False]]
+    assert more.scores.tolist() == [0.9, 0.875]  # the small one is a region of lesion probability 0.875
+    assert more.hits.tolist() == every.hits.tolist()
 
 
 def test_recall_of_large_real_lesions_and_false_positives_where_nothing_is(tmp_path: Path) -> None:

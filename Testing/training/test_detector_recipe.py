@@ -151,6 +151,19 @@ def test_the_second_channel_goes_with_the_image_and_is_lowered_at_times(task: De
     assert all(float(source.draw().image[1].max()) == -1 for _ in range(4))
 
 
+def test_implants_are_put_only_where_no_lesion_probability_is_shown(task: DetectorTask) -> None:
+    source = task._sources[0]
+    assert source is not None
+    case = replace(source.cases[0], looks=True)
+    sizes = {}
+    for implants, hidden in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)):
+        options = replace(RECIPE.patches, implants=implants, hidden=hidden, other_look=0.0)
+        drawn = PatchSource([case], options, 3)
+        sizes[implants, hidden] = sum(float(drawn.draw_from(case).target[1].mean()) for _ in range(12))
+    assert sizes[1.0, 0.0] < 1.5 * sizes[0.0, 0.0]
+    assert sizes[1.0, 1.0] > 2 * sizes[0.0, 1.0]
+
+
 def test_boxes_of_a_lesion_mask() -> None:
     lesion = np.zeros((6, 20, 20), dtype=bool)
     lesion[1:4, 2:8, 2:8] = True

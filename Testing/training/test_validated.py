@@ -35,17 +35,19 @@ def test_the_operating_point_allows_one_false_box_a_case() -> None:
         found([0.9, 0.6, 0.5, 0.3], [[1, 0], [0, 0], [0, 1], [0, 0]], 2),
         found([0.8, 0.4, 0.2], [[0], [0], [1]], 1),
     ]
-    extra, rows = detector_results({0.05: cases}, "toys")
+    extra, rows = detector_results({(0.05, 2.0): cases}, "toys")
     assert extra == {"operating_point": {"least_score": 0.05, "least_mean_score": 0.5, "recall": 0.6667}}
     assert [(row["value"], row["n"]) for row in rows] == [(pytest.approx(2 / 3, abs=1e-4), 3), (1.0, 2)]
-    strict = choose_score({0.05: cases}, false_a_case=0.0)
+    strict = choose_score({(0.05, 2.0): cases}, false_a_case=0.0)
     assert strict is not None
     sparing = [found([0.95, 0.7], [[1, 0], [0, 1]], 2), found([], [], 1)]
-    best = choose_score({0.05: cases, 0.3: sparing})
+    best = choose_score({(0.05, 2.0): cases, (0.3, 0.8): sparing})
     assert best is not None
-    assert (best.slice_score, best.recall, best.false_a_case) == (0.3, pytest.approx(2 / 3), 0)
+    assert (best.slice_score, best.region_peak, best.recall, best.false_a_case) == (0.3, 0.8, pytest.approx(2 / 3), 0)
+    point = detector_results({(0.3, 0.8): sparing}, "toys")[0]["operating_point"]
+    assert point == {"least_score": 0.3, "least_mean_score": 0.7, "recall": 0.6667, "region_peak": 0.8}
     assert strict.recall == pytest.approx(1 / 3)
-    assert detector_results({0.05: [found([0.9], [[]], 0)]}, "toys") == ({}, [])
+    assert detector_results({(0.05, 2.0): [found([0.9], [[]], 0)]}, "toys") == ({}, [])
 
 
 @pytest.mark.parametrize(
