@@ -56,11 +56,14 @@ def finds(found: Boxes, true: Boxes) -> npt.NDArray[np.bool_]:
 
 
 def shared_volumes(first: Boxes, second: Boxes) -> tuple[Boxes, Boxes, Boxes]:
-    """Volumes (n, m) of what each of (n, 6) boxes shares with each of (m, 6), of both together, and of the smaller."""
-    low = np.maximum(first[:, None, :3], second[None, :, :3])
-    high = np.minimum(first[:, None, 3:], second[None, :, 3:])
+    """Volumes (n, m) of what each of (n, 6) boxes shares with each of (m, 6), of both together, and of the smaller;
+    areas of boxes with four numbers.
+    """
+    axes = first.shape[1] // 2
+    low = np.maximum(first[:, None, :axes], second[None, :, :axes])
+    high = np.minimum(first[:, None, axes:], second[None, :, axes:])
     shared = np.prod(np.clip(high - low, 0, None), axis=2)
-    own, others = (np.prod(boxes[:, 3:] - boxes[:, :3], axis=1) for boxes in (first, second))
+    own, others = (np.prod(boxes[:, axes:] - boxes[:, :axes], axis=1) for boxes in (first, second))
     return shared, own[:, None] + others[None] - shared, np.minimum(own[:, None], others[None])
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from LiverAILib.analysis.boxes3d import Boxes, FoundBoxes, box_slices, no_boxes
-from LiverAILib.networks.boxes import pairwise_iom
+from LiverAILib.analysis.boxes3d import Boxes, FoundBoxes, box_slices, no_boxes, shared_volumes
+
+TINY = 1e-9  # square pixels: a smaller box is empty
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,9 @@ def link_slices(found: Mapping[int, SliceBoxes], options: LinkOptions | None = N
     for z, (boxes, _) in kept.items():
         for other in range(z, z + options.reach + 1):
             if other in kept and len(boxes) and len(kept[other][0]):
-                shared = pairwise_iom(torch.from_numpy(boxes), torch.from_numpy(kept[other][0])).numpy()
-                pairs.append(np.argwhere(shared >= options.least_iom) + np.array([first[z], first[other]]))
+                shared, _, smaller = shared_volumes(boxes, kept[other][0])
+                close = shared >= options.least_iom * np.maximum(smaller, TINY)
+                pairs.append(np.argwhere(close) + np.array([first[z], first[other]]))
     rows, columns = np.concatenate(pairs).T
     links = coo_array((np.ones(len(rows), dtype=bool), (rows, columns)), shape=(total, total))
     count, groups = connected_components(links, directed=False)

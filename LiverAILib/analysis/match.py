@@ -21,7 +21,6 @@ from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from LiverAILib.analysis.boxes3d import (
     MIN_IOM,
@@ -31,12 +30,13 @@ from LiverAILib.analysis.boxes3d import (
     boxes_from_canonical,
     boxes_to_canonical,
     finds,
+    shared_volumes,
 )
 from LiverAILib.analysis.grid import canonical_axes, to_canonical
-from LiverAILib.networks.boxes import pairwise_iom, pairwise_iou
 from LiverAILib.study import Phase, Volume
 
 LEAST_INSIDE = 0.25  # share of a transferred box that the volume has to cover
+TINY = 1e-12  # of the liver's box: a smaller lesion box is empty
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,8 @@ def _groups(relative: Mapping[Phase, Boxes]) -> list[dict[Phase, int]]:
     """Which boxes (phase and index) are one lesion."""
     pairs = []
     for a, b in combinations(relative, 2):
-        boxes = torch.from_numpy(relative[a]), torch.from_numpy(relative[b])
-        iou, iom = pairwise_iou(*boxes).numpy(), pairwise_iom(*boxes).numpy()
+        shared, union, smaller = shared_volumes(relative[a], relative[b])
+        iou, iom = (shared / np.maximum(whole, TINY) for whole in (union, smaller))
         pairs += [
             (iou[i, j], iom[i, j], (a, int(i)), (b, int(j))) for i, j in np.argwhere((iou > MIN_IOU) | (iom > MIN_IOM))
         ]

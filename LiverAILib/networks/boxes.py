@@ -22,25 +22,14 @@ def box_sizes(boxes: Tensor) -> Tensor:
     return (high - low).clamp(min=0)
 
 
-def _intersection(first: Tensor, second: Tensor) -> Tensor:
-    low1, high1 = first.unsqueeze(-2).chunk(2, dim=-1)
-    low2, high2 = second.unsqueeze(-3).chunk(2, dim=-1)
-    return (torch.minimum(high1, high2) - torch.maximum(low1, low2)).clamp(min=0).prod(dim=-1)
-
-
 def pairwise_iou(first: Tensor, second: Tensor) -> Tensor:
     """Intersection over union of each pair: boxes (..., n, 2d) and (..., m, 2d) to (..., n, m); 0 for empty boxes."""
-    shared = _intersection(first, second)
+    low1, high1 = first.unsqueeze(-2).chunk(2, dim=-1)
+    low2, high2 = second.unsqueeze(-3).chunk(2, dim=-1)
+    shared = (torch.minimum(high1, high2) - torch.maximum(low1, low2)).clamp(min=0).prod(dim=-1)
     sizes1, sizes2 = (box_sizes(boxes).prod(dim=-1) for boxes in (first, second))
     union = sizes1.unsqueeze(-1) + sizes2.unsqueeze(-2) - shared
     return shared / union.clamp(min=1e-9)
-
-
-def pairwise_iom(first: Tensor, second: Tensor) -> Tensor:
-    """Intersection over the smaller box of each pair, shapes as in `pairwise_iou`."""
-    shared = _intersection(first, second)
-    sizes1, sizes2 = (box_sizes(boxes).prod(dim=-1) for boxes in (first, second))
-    return shared / torch.minimum(sizes1.unsqueeze(-1), sizes2.unsqueeze(-2)).clamp(min=1e-9)
 
 
 def encode(boxes: Tensor, anchors: Tensor, scale: tuple[float, float] = (1.0, 1.0)) -> Tensor:

@@ -2,10 +2,11 @@
 
 LiAIDS (Ying et al., Nat Commun 2024), Methods, "Implementation details": Adam, learning rate 0.001 times 0.1 every 60
 epochs, weight decay 0.01 (decoupled here), 200 epochs, batch 16. The paper names no augmentation for the classifier and
-has no phase or item missing; flips, turns, zoom, gain, shift, noise and the drop-outs are ours. Types are drawn equally
-often, since rare ones would otherwise hardly be seen. Of real tumours only malignancy is known: they are judged by the
-sum of the malignant types' probabilities, and `tumour_share` of a batch are such. Crops are held as the network looks
-at them. After the training the temperature is fitted on the validation lesions.
+has no phase or item missing; flips, turns, zoom, gain, shift, noise and the drop-outs are ours, and at times
+(`portal_alone`) the portal venous phase stands alone, as it does in much of practice. Types are drawn equally often,
+since rare ones would otherwise hardly be seen. Of real tumours only malignancy is known: they are judged by the sum of
+the malignant types' probabilities, and `tumour_share` of a batch are such. Crops are held as the network looks at them.
+After the training the temperature is fitted on the validation lesions.
 """
 
 from __future__ import annotations
@@ -21,7 +22,15 @@ from torch import Tensor, nn
 
 from LiverAILib.analysis.calibrate import Calibration, fit_temperature
 from LiverAILib.analysis.segment import bfloat16_is_fast
-from LiverAILib.networks.lesion_classifier import CLASSES, LesionClassifier, drop_clinical, drop_phases, shrunk
+from LiverAILib.networks.lesion_classifier import (
+    CLASSES,
+    CLASSIFIER_PHASES,
+    LesionClassifier,
+    drop_clinical,
+    drop_phases,
+    shrunk,
+)
+from LiverAILib.study import Phase
 from LiverAILib.training.lesion_samples import TUMOUR, LesionSamples
 from LiverAILib.training.loop import Loop
 from LiverAILib.training.pixels import from_bytes
@@ -40,6 +49,7 @@ class ClassifierRecipe:
     weight_decay: float = 0.01
     # ours
     phase_drop: float = 0.25
+    portal_alone: float = 0.12
     item_drop: float = 0.2
     record_drop: float = 0.2
     flip: float = 0.5
@@ -102,7 +112,9 @@ class ClassifierTraining:
         recipe, train = self.recipe, self.train
         chosen = torch.multinomial(self.chances, recipe.batch, replacement=True, generator=generator)
         images = vary(from_bytes(train.images[chosen]), recipe, generator)
-        present = drop_phases(train.present[chosen], recipe.phase_drop, generator)
+        alone = torch.rand(recipe.batch, generator=generator) < recipe.portal_alone
+        present = with_portal_alone(train.present[chosen], alone)
+        present = drop_phases(present, recipe.phase_drop, generator)
         clinical = drop_clinical(train.clinical[chosen], recipe.item_drop, recipe.record_drop, generator)
         return images, present, clinical, train.labels[chosen]
 
@@ -157,6 +169,12 @@ class ClassifierTraining:
             self.validation_logits(self.network.eval()).numpy(), self.validation.labels.numpy()
         )
         return weights | {"temperature": torch.tensor(calibration.temperature)}, calibration, loop
+
+
+def with_portal_alone(present: Tensor, alone: Tensor) -> Tensor:
+    """Phases present (n, 3) without all but the portal venous one where `alone` (n,) says so and it is there."""
+    portal = torch.tensor([phase is Phase.PORTAL_VENOUS for phase in CLASSIFIER_PHASES])
+    return torch.where((alone & present[:, portal].any(dim=1)).unsqueeze(1), present & portal, present)
 
 
 def drawing_chances(labels: Tensor, tumour_share: float) -> Tensor:

@@ -9,12 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from LiverAILib.analysis.boxes3d import shared_volumes
 from LiverAILib.networks.boxes import (
     clip_boxes,
     decode,
     encode,
     non_max_suppression,
-    pairwise_iom,
     pairwise_iou,
 )
 from LiverAILib.networks.detector_rpn import FeaturePyramid, assign, draw_sample, make_anchors
@@ -29,10 +29,11 @@ def random_boxes(count: int, generator: torch.Generator, size: float = 40.0) -> 
 def test_overlap_of_known_boxes_in_two_and_three_dimensions() -> None:
     a, b = torch.tensor([[0.0, 0, 4, 4]]), torch.tensor([[2.0, 2, 4, 6], [4, 4, 5, 5]])
     assert pairwise_iou(a, b)[0].tolist() == pytest.approx([4 / 20, 0])
-    assert pairwise_iom(a, b)[0].tolist() == pytest.approx([4 / 8, 0])
+    shared, union, smaller = shared_volumes(a.numpy(), b.numpy())
+    assert (shared.tolist(), union.tolist(), smaller.tolist()) == ([[4, 0]], [[20, 17]], [[8, 1]])
     cube, part = torch.tensor([[0.0, 0, 0, 2, 2, 2]]), torch.tensor([[1.0, 0, 0, 3, 2, 2]])
     assert float(pairwise_iou(cube, part)) == pytest.approx(1 / 3)
-    assert float(pairwise_iom(cube, part)) == pytest.approx(1 / 2)
+    assert [float(value[0, 0]) for value in shared_volumes(cube.numpy(), part.numpy())] == [4, 12, 8]
 
 
 def test_decoding_undoes_encoding_and_a_wild_regression_stays_finite() -> None:

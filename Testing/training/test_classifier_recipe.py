@@ -24,7 +24,7 @@ from LiverAILib.networks.lesion_classifier import (
 from LiverAILib.phantom import EVALUATION_SEEDS, Phantom, PhantomOptions, generate
 from LiverAILib.study import ClinicalRecord, Phase
 from LiverAILib.training.cases import Organ, find_cases
-from LiverAILib.training.classifier import ClassifierRecipe, ClassifierTraining, type_loss, vary
+from LiverAILib.training.classifier import ClassifierRecipe, ClassifierTraining, type_loss, vary, with_portal_alone
 from LiverAILib.training.lesion_samples import TUMOUR, LesionSamples, exam_lesions, real_patient_number, real_tumours
 
 TINY = ClassifierPreset(
@@ -193,6 +193,12 @@ def test_the_phases_of_a_lesion_are_turned_together_and_the_lesion_stays_in_the_
     assert 81 / 1.2**2 * 0.9 < float(area.min()) < 75 < 88 < float(area.max()) < 81 * 1.2**2 * 1.1
     rows = (varied[:, 0, 0, 0].sum(dim=2) * torch.arange(65)).sum(dim=1) / area
     assert 3 < float((rows - 32).abs().max()) < 9  # at most a tenth of 65, and zoom
+
+
+def test_the_portal_venous_phase_stands_alone_only_where_it_is() -> None:
+    present = torch.tensor([[1, 1, 1], [1, 1, 1], [1, 1, 0]]).bool()
+    found = with_portal_alone(present, torch.tensor([True, False, True]))
+    assert found.int().tolist() == [[0, 0, 1], [1, 1, 1], [1, 1, 0]]
 
 
 def test_crops_are_held_as_the_network_looks_at_them() -> None:
