@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from LiverAILib.errors import BundleError
-from LiverAILib.few_bits import from_few_bits, to_few_bits
+from LiverAILib.few_bits import from_stored, to_stored
 from LiverAILib.findings import Model
 from LiverAILib.resources import resource
 
@@ -131,10 +131,7 @@ class Bundle:
             )
         try:
             network = NETWORKS[self.metadata.network](self.metadata.preset)
-            weights = from_few_bits(load(data))
-            network.load_state_dict(
-                {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
-            )
+            network.load_state_dict(from_stored(load(data)))
         except (KeyError, RuntimeError, ValueError) as error:
             raise BundleError(
                 f"Model package {self.folder.name}: its weights do not fit {self.metadata.network} "
@@ -199,8 +196,7 @@ def write_bundle(
 
     if not re.fullmatch(r"[a-z0-9_]+", folder.name):
         raise BundleError(f"A model package's folder is named in small letters, digits and _, not {folder.name!r}.")
-    half = {k: v.detach().cpu().half().contiguous() if v.is_floating_point() else v.cpu() for k, v in weights.items()}
-    data = save(half if bits is None else to_few_bits(half, bits))
+    data = save(to_stored(weights, bits))
     complete = {
         "schema": "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json",
         "monai_version": monai.__version__,

@@ -32,6 +32,21 @@ def to_few_bits(weights: Mapping[str, Tensor], bits: int) -> dict[str, Tensor]:
     return stored
 
 
+def to_stored(weights: Mapping[str, Tensor], bits: int | None) -> dict[str, Tensor]:
+    """What a package keeps: floats in half precision, large tensors in `bits` bits unless that is None."""
+    half = {
+        name: tensor.detach().cpu().half().contiguous() if tensor.is_floating_point() else tensor.cpu()
+        for name, tensor in weights.items()
+    }
+    return half if bits is None else to_few_bits(half, bits)
+
+
+def from_stored(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights as a network takes them, floats as float32. Raises ValueError as `from_few_bits`."""
+    weights = from_few_bits(stored)
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+
+
 def from_few_bits(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights again, those of whole numbers as float32; others as they are. Raises ValueError where whole numbers
     and scales do not belong together.

@@ -11,7 +11,7 @@ from liverai_fakes import PACKAGE
 
 from LiverAILib.bundles import WEIGHTS, write_bundle
 from LiverAILib.errors import BundleError
-from LiverAILib.few_bits import BITS, LEAST, SCALE, from_few_bits, to_few_bits
+from LiverAILib.few_bits import BITS, LEAST, SCALE, from_few_bits, from_stored, to_few_bits, to_stored
 from LiverAILib.networks.liversegnet import LiverSegNet
 
 
@@ -85,3 +85,14 @@ def test_whole_numbers_that_do_not_fit_are_refused(tmp_path: Path, broken: str) 
 def test_a_number_of_bits_that_cannot_be_kept_is_refused() -> None:
     with pytest.raises(ValueError, match="4 to 8 bits, not 9"):
         to_few_bits({}, 9)
+
+
+@pytest.mark.parametrize("bits", [None, 5])
+def test_what_a_training_measures_is_what_the_package_holds(tmp_path: Path, bits: int | None) -> None:
+    torch.manual_seed(4)
+    weights = LiverSegNet("compact").state_dict()
+    loaded = write_bundle(tmp_path / "kept", weights, PACKAGE, bits=bits).load().state_dict()
+    measured = from_stored(to_stored(weights, bits))
+    assert loaded.keys() == measured.keys()
+    assert all(torch.equal(loaded[name], measured[name]) for name in loaded)
+    assert any(not torch.equal(loaded[name], weights[name]) for name in loaded)

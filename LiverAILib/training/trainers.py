@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from LiverAILib.bundles import Bundle
+from LiverAILib.few_bits import from_stored, to_stored
 from LiverAILib.study import Phase
 from LiverAILib.training.cases import CaseFiles, Split, TrainingCase, training_case
 from LiverAILib.training.lesion_samples import TUMOUR, LesionSamples
@@ -92,6 +93,11 @@ def _begin(network: nn.Module, start: Weights | None) -> None:
         network.load_state_dict(dict(start))
 
 
+def _as_kept(weights: Weights, package: tuple[Path, Provenance]) -> Weights:
+    """The weights as the package will keep them, so that its results are those of what it holds."""
+    return from_stored(to_stored(weights, package[1].weight_bits))
+
+
 def _without_steps(asked: Asked) -> dict[str, Any]:
     return {key: value for key, value in asked.recipe.items() if key != "steps"}
 
@@ -116,7 +122,7 @@ def train_slices(asked: Asked, target: Target) -> Bundle | None:
     package = asked.provenance("slices")
     if package is None:
         return None
-    training.network.network.load_state_dict(weights)
+    training.network.network.load_state_dict(_as_kept(weights, package))
     if target == "nodulenet":
         extra, rows = nodulenet_results(training)
         words = "Which axial CT slices of the liver show a lesion", ["no lesion", "lesion"]
@@ -163,7 +169,7 @@ def train_classifier(asked: Asked) -> Bundle | None:
     extra: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
     if calibration is not None:
-        training.network.load_state_dict(weights)
+        training.network.load_state_dict(_as_kept(weights, package))
         logits = training.validation_logits(training.network.eval())
         extra, rows = classifier_results(logits, held.labels, held.exams, _lesion_free(asked.pool), calibration)
     described = Described(
@@ -225,7 +231,7 @@ def train_detector(asked: Asked) -> Bundle | None:
     package = asked.provenance("volume")
     if package is None:
         return None
-    task.network.load_state_dict(weights)
+    task.network.load_state_dict(_as_kept(weights, package))
     assert isinstance(task.network, LesionDetector)
     detector = PhaseDetector(task.network, task.device, DetectOptions(in_plane_mm=recipe.in_plane_mm))
     seeds = sorted({int(path.stem.split("_")[2]) for path in (asked.pool / "validation").glob("volume_exam_*.npz")})
