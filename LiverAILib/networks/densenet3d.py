@@ -8,7 +8,9 @@ bottleneck, and growth 32 in the `paper` preset, as the DenseNet paper uses.
 
 Ours: beside the image the stem sees how far each voxel is from the crop's centre, where the lesion lies (after Liu et
 al., CoordConv, NeurIPS 2018). What follows is averaged over the whole crop, of which a small lesion fills a few
-percent; without this the network has to learn first which tissue is asked about.
+percent; without this the network has to learn first which tissue is asked about. The compact preset is also shown
+how far each place, smoothed, lies from what surrounds the lesion (`_contrast`): in few lesions a small difference of
+noisy HU is hard to learn.
 """
 
 from __future__ import annotations
@@ -19,13 +21,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+CONTRAST_STEP = 0.2  # of the windowed image: 20 HU
+
 
 @dataclass(frozen=True)
 class DenseNet3dPreset:
     """Sizes of a DenseNet3d.
 
     stem: channels of the stem. growth: channels that each dense layer adds. layers: dense layers per block.
-    bottleneck: width of the 1x1x1 convolutions in growths. out: channels of the resulting map.
+    bottleneck: width of the 1x1x1 convolutions in growths. out: channels of the resulting map. contrast: whether the
+    stem also sees the contrast with the surroundings.
     """
 
     stem: int
@@ -33,11 +38,12 @@ class DenseNet3dPreset:
     layers: tuple[int, int, int, int] = (4, 4, 4, 4)
     bottleneck: int = 4
     out: int = 196
+    contrast: bool = False
 
 
 PRESETS = {
     "paper": DenseNet3dPreset(stem=64, growth=32, out=196),
-    "compact": DenseNet3dPreset(stem=16, growth=12, bottleneck=2, out=64),
+    "compact": DenseNet3dPreset(stem=16, growth=12, bottleneck=2, out=64, contrast=True),
 }
 
 
@@ -105,8 +111,11 @@ class DenseNet3d(nn.Module):
         super().__init__()
         if isinstance(preset, str):
             preset = PRESETS[preset]
+        self.contrast = preset.contrast
         self.stem = nn.Sequential(
-            nn.Conv3d(2, preset.stem, (3, 7, 7), stride=(1, 2, 2), padding=(1, 3, 3), bias=False),
+            nn.Conv3d(
+                3 if preset.contrast else 2, preset.stem, (3, 7, 7), stride=(1, 2, 2), padding=(1, 3, 3), bias=False
+            ),
             nn.BatchNorm3d(preset.stem),
             nn.ReLU(),
             nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1)),
@@ -138,7 +147,8 @@ class DenseNet3d(nn.Module):
         if x.dim() != 5 or x.shape[1] != 1 or min(x.shape[3:]) < self.least:
             wanted = f"(batch, 1, z, y, x) with y and x of at least {self.least}"
             raise ValueError(f"DenseNet3d takes {wanted}, got {tuple(x.shape)}")
-        x = self.stem(torch.cat([x, _from_centre(x)], dim=1))
+        shown = [x, _from_centre(x), *([_contrast(x)] if self.contrast else [])]
+        x = self.stem(torch.cat(shown, dim=1))
         outputs = []
         for number, block in enumerate(self.blocks):
             x = block(x)
@@ -154,3 +164,20 @@ def _from_centre(x: Tensor) -> Tensor:
     z, y, x_ = (torch.linspace(-1, 1, length, device=x.device, dtype=x.dtype) ** 2 for length in x.shape[2:])
     distance = (z[:, None, None] + y[:, None] + x_).sqrt() - 0.9
     return distance.expand_as(x)
+
+
+def _contrast(x: Tensor) -> Tensor:
+    """How much brighter than what surrounds the lesion each smoothed place of (batch, 1, z, y, x) is, in steps of
+    `CONTRAST_STEP`, at most three. The surroundings are what lies farther from the centre than half a side and is not
+    as dark as the window's end: their median.
+    """
+    with torch.no_grad():
+        image = x.float()
+        thinned = image[..., ::2, ::2]
+        around = (_from_centre(thinned) > 0.1) & (thinned > -0.99)
+        level = thinned.masked_fill(~around, torch.nan).flatten(1).nanmedian(dim=1).values.nan_to_num(0.0)
+        smooth = image
+        for kernel in ((3, 1, 1), (1, 5, 1), (1, 1, 5)):
+            padding = tuple(length // 2 for length in kernel)
+            smooth = F.avg_pool3d(smooth, kernel, stride=1, padding=padding, count_include_pad=False)
+        return ((smooth - level.view(-1, 1, 1, 1, 1)) / CONTRAST_STEP).clamp(-3, 3).to(x.dtype)

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from LiverAILib.networks.densenet3d import DenseNet3d, DenseNet3dPreset, ScSE3d
+from LiverAILib.networks.densenet3d import CONTRAST_STEP, DenseNet3d, DenseNet3dPreset, ScSE3d, _contrast
 from LiverAILib.networks.lesion_classifier import (
     CLASSES,
     CLINICAL_LENGTH,
@@ -242,3 +242,20 @@ def test_clinical_drop_out_makes_items_unknown_together_with_their_flag() -> Non
     assert torch.equal(values != 0, flags != 0)
     assert flags.mean().item() == pytest.approx(0.7, abs=0.02)
     assert (drop_clinical(full, 0.0, 0.25, generator).any(dim=1)).float().mean().item() == pytest.approx(0.75, abs=0.03)
+
+
+def test_the_contrast_channel_is_what_lies_between_lesion_and_surroundings_whatever_their_level() -> None:
+    generator = torch.Generator().manual_seed(0)
+    crop = torch.full((2, 1, 8, 64, 64), 0.3) + 0.1 * torch.randn(2, 1, 8, 64, 64, generator=generator)
+    crop[:, :, 2:6, 24:40, 24:40] -= 2 * CONTRAST_STEP
+    crop[1] += 0.2
+    crop[1, ..., :6] = -1.0  # fat beside the liver
+    found = _contrast(crop)
+    assert found.shape == crop.shape
+    for single in found:
+        assert float(single[0, 3:5, 28:36, 28:36].mean()) == pytest.approx(-2, abs=0.1)
+        assert float(single[0, :, :10, 20:].mean()) == pytest.approx(0, abs=0.1)
+    assert float(found[:, :, 3:5, 28:36, 28:36].std()) < 0.15  # the noise has an SD of half a step
+    assert torch.isfinite(_contrast(torch.full((1, 1, 4, 32, 32), -1.0))).all()
+    preset = DenseNet3dPreset(stem=4, growth=3, layers=(1, 1, 1, 1), bottleneck=2, out=6, contrast=True)
+    assert DenseNet3d(preset).eval()(crop).shape == (2, 6, 8, 2, 2)
