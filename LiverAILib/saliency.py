@@ -12,7 +12,7 @@ says nothing, so its normalised form is zero (the formula is 0/0 there).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
@@ -111,37 +111,80 @@ def grad_cam(network: ResNet34, last: Tensor, target: int = 1) -> Tensor:
 
 @dataclass(frozen=True)
 class SaliencyParts:
-    """Of images (batch, 1, y, x): each layer's normalised SMOE (batch, its y, its x), Grad-CAM of the finding, and the
-    finding's probability (batch,). None for what no mix asked for.
+    """Of images (batch, 1, y, x): each layer's SMOE scale (batch, its y, its x), and which places of it count (bool);
+    Grad-CAM of the finding; and the finding's logit less the other's (batch,). None for what no mix asked for.
     """
 
     layers: tuple[Tensor | None, ...]
+    shown: tuple[Tensor | None, ...]
     cam: Tensor | None
-    probability: Tensor
+    margin: Tensor
+
+    @classmethod
+    def joined(cls, parts: Sequence[SaliencyParts]) -> SaliencyParts:
+        """All images of several, at least one, that the same mixes were asked for."""
+        return cls(
+            tuple(_joined(column) for column in zip(*(part.layers for part in parts), strict=True)),
+            tuple(_joined(column) for column in zip(*(part.shown for part in parts), strict=True)),
+            _joined([part.cam for part in parts]),
+            torch.cat([part.margin for part in parts]),
+        )
+
+    def changed(self, change: Callable[[Tensor], Tensor], shown: Callable[[Tensor], Tensor]) -> SaliencyParts:
+        """With layers, Grad-CAM and margins put through one function, and what counts through another."""
+        return SaliencyParts(
+            tuple(None if layer is None else change(layer) for layer in self.layers),
+            tuple(None if places is None else shown(places) for places in self.shown),
+            None if self.cam is None else change(self.cam),
+            change(self.margin),
+        )
+
+    def averaged(self, shares: Tensor) -> SaliencyParts:
+        """Each image's as the mean over all images, of which they count as much as a row of shares (batch, batch) says;
+        rows sum to 1.
+        """
+        return self.changed(lambda one: torch.tensordot(shares.to(one.dtype), one, dims=1), lambda places: places)
+
+    def where(self, chosen: Tensor) -> SaliencyParts:
+        """The images with these numbers."""
+        return self.changed(lambda one: one[chosen], lambda places: places[chosen])
 
     def mixed(self, mix: SaliencyMix, size: tuple[int, int]) -> Tensor:
         """The saliency (batch, *size) in [0, 1], of one of the mixes that were asked for."""
-        used = [(layer, weight) for layer, weight in zip(self.layers, mix.weights, strict=True) if weight]
-        maps = combine([layer for layer, _ in used if layer is not None], size, [weight for _, weight in used])
+        maps, weights = [], []
+        for layer, places, weight in zip(self.layers, self.shown, mix.weights, strict=True):
+            if weight:
+                assert layer is not None
+                maps.append(normalise(layer, places))
+                weights.append(weight)
+        result = combine(maps, size, weights)
         if mix.cam:
             assert self.cam is not None
-            maps = maps * F.interpolate(self.cam.unsqueeze(1), size, mode="bilinear", align_corners=False).squeeze(1)
-        return maps
+            cam = F.interpolate(self.cam.unsqueeze(1), size, mode="bilinear", align_corners=False).squeeze(1)
+            result = result * cam
+        return result
+
+
+def _joined(tensors: Sequence[Tensor | None]) -> Tensor | None:
+    known = [tensor for tensor in tensors if tensor is not None]
+    return torch.cat(known) if known else None
 
 
 def saliency_parts(network: ResNet34, images: Tensor, mixes: Sequence[SaliencyMix]) -> SaliencyParts:
     """What these mixes need, of windowed slices (batch, 1, y, x)."""
     with torch.no_grad():
         stages = network.stages(images)
-        probability = torch.softmax(network.classify(stages[-1]).float(), dim=1)[:, 1]
-        layers = tuple(
-            normalise(smoe_scale(stage.float()), shown_places(images, (stage.shape[2], stage.shape[3])))
-            if any(mix.weights[number] for mix in mixes)
-            else None
-            for number, stage in enumerate(stages)
+        logits = network.classify(stages[-1]).float()
+        asked = [any(mix.weights[number] for mix in mixes) for number in range(len(stages))]
+        return SaliencyParts(
+            tuple(smoe_scale(stage.float()) if wanted else None for stage, wanted in zip(stages, asked, strict=True)),
+            tuple(
+                shown_places(images, (stage.shape[2], stage.shape[3])) if wanted else None
+                for stage, wanted in zip(stages, asked, strict=True)
+            ),
+            grad_cam(network, stages[-1].float()) if any(mix.cam for mix in mixes) else None,
+            logits[:, 1] - logits[:, 0],
         )
-        cam = grad_cam(network, stages[-1].float()) if any(mix.cam for mix in mixes) else None
-        return SaliencyParts(layers, cam, probability)
 
 
 def saliency_maps(network: ResNet34, images: Tensor, mix: SaliencyMix | None = None) -> tuple[Tensor, Tensor]:
@@ -151,7 +194,7 @@ def saliency_maps(network: ResNet34, images: Tensor, mix: SaliencyMix | None = N
     """
     mix = mix or SaliencyMix()
     parts = saliency_parts(network, images, [mix])
-    return parts.mixed(mix, (images.shape[2], images.shape[3])), parts.probability
+    return parts.mixed(mix, (images.shape[2], images.shape[3])), torch.sigmoid(parts.margin)
 
 
 def share_inside(

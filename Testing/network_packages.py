@@ -30,8 +30,9 @@ STATED: dict[str, dict[str, Any]] = {
         "salient_from": 0.0,
         "saliency": {"weights": [0, 2, 3, 4, 0], "cam": True},
         "size": 96,
+        "smoothing_mm": 4.0,
     },
-    "hccnet": {"network": "HCCNet", "hcc_threshold": 0.25, "size": 96},
+    "hccnet": {"network": "HCCNet", "hcc_threshold": 0.25, "size": 96, "smoothing_mm": 4.0},
 }
 
 

@@ -49,13 +49,15 @@ class Classify(Protocol):
 @dataclass(frozen=True)
 class SliceFormat:
     """What NoduleNet and HCCNet see: pixels of `pixel_mm`, a square of `size` of them, slices of `min_slice_mm` or
-    more, in plane no more than `margin_mm` around the liver.
+    more, in plane no more than `margin_mm` around the liver. smoothing_mm: SD of the Gaussian over which what they say
+    of neighbouring slices is averaged; 0 leaves each slice to itself, as in the paper.
     """
 
     pixel_mm: float = 1.25
     size: int = 256
     min_slice_mm: float = 2.0
     margin_mm: float = 10.0
+    smoothing_mm: float = 0.0
 
 
 @dataclass(frozen=True)

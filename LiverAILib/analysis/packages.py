@@ -11,6 +11,7 @@ the phases the network was trained for), these may stand in `configs/metadata.js
 | lesionclassifier | `triage` | `{"benign_below": ..., "malignant_from": ..., "decision": ...}` (`TriageThresholds`) |
 | lesionclassifier | `crop` | fields of `CropOptions` that differ from its defaults |
 | nodulenet, hccnet | `size` | side of the square in pixels, 256 |
+| nodulenet, hccnet | `smoothing_mm` | over which neighbouring slices are averaged, 0 (`SliceFormat`) |
 | nodulenet | `salient_from` | least nodule probability of a slice with a saliency map, 0.5 |
 | nodulenet | `saliency` | `{"weights": [1, 2, 3, 4, 5], "cam": false}`, also the defaults (`SaliencyMix`) |
 | hccnet | `hcc_threshold` | HCC from this unscaled risk score on |
@@ -116,22 +117,24 @@ def load_networks(packages: Packages, device: torch.device) -> Networks:
     formats = {name: _slice_format(found[name]) for name in ("nodulenet", "hccnet") if name in found}
     if len(set(formats.values())) > 1:
         raise BundleError(
-            "Model packages nodulenet and hccnet take slices of different size. Install packages of one training."
+            "Model packages nodulenet and hccnet take slices of different size or smoothing. Install packages of one "
+            "training."
         )
     for taken in formats.values():
         networks = replace(networks, slice_format=taken)
+    smoothed: dict[str, float | str | bool] = {"slice_smoothing_mm": networks.slice_format.smoothing_mm}
     if "nodulenet" in found:
         bundle = found["nodulenet"]
         salient = _number(bundle, "salient_from", networks.salient_from, 0, 1)
         mix = _saliency(bundle)
-        stated: dict[str, float | str | bool] = {"salient_from": salient, "saliency_cam": mix.cam}
+        stated = {**smoothed, "salient_from": salient, "saliency_cam": mix.cam}
         stated["saliency_weights"] = ", ".join(f"{weight:g}" for weight in mix.weights)
         networks = replace(networks, nodules=_slice_network(bundle, device, stated), salient_from=salient, saliency=mix)
     if "hccnet" in found:
         bundle = found["hccnet"]
         given = (bundle.metadata.model_extra or {}).get("hcc_threshold")
         threshold = None if given is None else _number(bundle, "hcc_threshold", 0.0, 0, 10)
-        risk = {} if threshold is None else {"hcc_threshold": threshold}
+        risk = smoothed if threshold is None else {**smoothed, "hcc_threshold": threshold}
         networks = replace(networks, hcc=_slice_network(bundle, device, risk), hcc_threshold=threshold)
         known = _number(bundle, "hcc_auroc", 1.0, 0, 1)
         if known < SURE_AUROC:
@@ -239,7 +242,8 @@ def _slice_format(bundle: Bundle) -> SliceFormat:
     given = bundle.metadata.input
     size = int(_number(bundle, "size", SliceFormat().size, 32, 2048))
     margin = _number(bundle, "liver_margin_mm", SliceFormat().margin_mm, 0, 1000)
-    return SliceFormat(given.in_plane_mm, size, given.min_slice_mm, margin)
+    smoothing = _number(bundle, "smoothing_mm", SliceFormat().smoothing_mm, 0, 50)
+    return SliceFormat(given.in_plane_mm, size, given.min_slice_mm, margin, smoothing)
 
 
 def _phases(bundle: Bundle) -> frozenset[Phase]:

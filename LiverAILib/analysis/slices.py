@@ -11,6 +11,7 @@ thousand slices where to look; with a few thousand they learn it only if the res
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -24,7 +25,7 @@ from LiverAILib.analysis.grid import MIN_SLICE_MM, NetworkGrid, liver_part, map_
 from LiverAILib.analysis.networks import SliceFormat
 from LiverAILib.findings import SliceScores
 from LiverAILib.networks.resnet34 import ResNet34
-from LiverAILib.saliency import SaliencyMix, saliency_maps
+from LiverAILib.saliency import SaliencyMix, SaliencyParts, saliency_parts
 from LiverAILib.study import Volume
 
 PIXEL_MM = 1.25
@@ -41,6 +42,7 @@ class LiverSlices:
     images: (n, 1, size, size) in [-1, 1]. index: (n,) which slice of the network's grid each is, from feet to head.
     corner: (y, x) of the square's first pixel there; may be negative. plane: (z, y, x) of the image on that grid.
     grid: how the part `cut` of the volume was brought there, None without a liver. shape: of the whole volume.
+    slice_mm: from one slice of the network's grid to the next.
     """
 
     images: Tensor
@@ -50,6 +52,7 @@ class LiverSlices:
     grid: NetworkGrid | None
     cut: tuple[slice, slice, slice]
     shape: tuple[int, int, int]
+    slice_mm: float
 
     @property
     def spans(self) -> list[tuple[int, int]]:
@@ -87,7 +90,7 @@ def liver_slices(
     margin_mm: what is farther from the liver along a row or a column of its slice is air, -1.
     """
     shape = (volume.array.shape[0], volume.array.shape[1], volume.array.shape[2])
-    none = LiverSlices(torch.zeros((0, 1, size, size)), (), (0, 0), (0, 0, 0), None, (slice(0, 0),) * 3, shape)
+    none = LiverSlices(torch.zeros((0, 1, size, size)), (), (0, 0), (0, 0, 0), None, (slice(0, 0),) * 3, shape, 1.0)
     cut = liver_part(volume, liver, min_slice_mm)
     if cut is None:
         return none
@@ -107,21 +110,53 @@ def liver_slices(
     for kernel, padding in (((2 * reach + 1, 1), (reach, 0)), ((1, 2 * reach + 1), (0, reach))):
         near = F.max_pool2d(near, kernel, stride=1, padding=padding)
     images = F.pad(image[list(index)].unsqueeze(1), pad, value=-1.0).masked_fill(near == 0, -1.0)
-    return LiverSlices(images, index, (top, left), plane, grid, cut, shape)
+    slice_mm = volume.spacing_mm[grid.order[0]] * grid.averaged
+    return LiverSlices(images, index, (top, left), plane, grid, cut, shape, slice_mm)
+
+
+def neighbour_shares(slices: LiverSlices, smoothing_mm: float) -> Tensor:
+    """How much each slice (n, n; rows sum to 1) counts for each: by a Gaussian of their distance; 0: itself alone.
+
+    Ours: a lesion shows in several slices, noise and a vessel seen end-on in one.
+    """
+    places = torch.tensor(slices.index, dtype=torch.float64) * slices.slice_mm
+    if smoothing_mm <= 0:
+        return torch.eye(len(places), dtype=torch.float64)
+    shares = torch.exp(-0.5 * ((places[:, None] - places[None]) / smoothing_mm).square())
+    return shares / shares.sum(dim=1, keepdim=True)
 
 
 def slice_scores(
-    network: nn.Module, slices: LiverSlices, *, batch: int = 16, device: torch.device | str = "cpu"
+    network: nn.Module,
+    slices: LiverSlices,
+    *,
+    smoothing_mm: float = 0.0,
+    batch: int = 16,
+    device: torch.device | str = "cpu",
 ) -> npt.NDArray[np.float64]:
-    """The finding's probability in each slice, (n,). The network is in evaluation mode on `device` and gives two
-    logits.
+    """The finding's probability in each slice, (n,), of logits averaged over neighbouring slices (see
+    `neighbour_shares`). The network is in evaluation mode on `device` and gives two logits.
     """
-    scores = np.zeros(len(slices.index))
+    margins = [torch.zeros(0)]
     with torch.inference_mode():
-        for first in range(0, len(scores), batch):
-            logits = network(slices.images[first : first + batch].to(device)).float()
-            scores[first : first + batch] = torch.softmax(logits, dim=1)[:, 1].cpu().numpy()
-    return scores
+        for images in slices.images.split(batch):
+            logits = network(images.to(device)).float().cpu()
+            margins.append(logits[:, 1] - logits[:, 0])
+    return np.asarray(torch.sigmoid(neighbour_shares(slices, smoothing_mm) @ torch.cat(margins).double()).numpy())
+
+
+def averaged_parts(
+    network: ResNet34,
+    slices: LiverSlices,
+    mixes: Sequence[SaliencyMix],
+    smoothing_mm: float,
+    *,
+    batch: int = 16,
+    device: torch.device | str = "cpu",
+) -> SaliencyParts:
+    """What these mixes need of the slices (one at least), averaged over neighbouring ones (see `neighbour_shares`)."""
+    each = [saliency_parts(network, images.to(device), mixes) for images in slices.images.split(batch)]
+    return SaliencyParts.joined(each).averaged(neighbour_shares(slices, smoothing_mm).to(device))
 
 
 def saliency_volume(
@@ -130,33 +165,34 @@ def saliency_volume(
     *,
     threshold: float = SALIENT_FROM,
     mix: SaliencyMix | None = None,
+    smoothing_mm: float = 0.0,
     batch: int = 16,
     device: torch.device | str = "cpu",
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
     """NoduleNet's saliency on the volume's own grid, (z, y, x) in [0, 1], and the slice scores (n,). Slices of 0 take
     no memory.
 
-    Zero in slices without liver, in those whose nodule probability does not exceed `threshold`, and outside the square;
-    where thin slices were averaged, it is interpolated between the averages.
+    Both are averaged over neighbouring slices (see `neighbour_shares`), saliency as SMOE scales of each layer. Zero in
+    slices without liver, in those whose nodule probability does not exceed `threshold`, and outside the square; where
+    thin slices were averaged, it is interpolated between the averages.
     """
     volume = np.zeros(slices.shape, np.float32)
     if slices.grid is None:
         return volume, np.zeros(0)
+    mix = mix or SaliencyMix()
+    parts = averaged_parts(network, slices, [mix], smoothing_mm, batch=batch, device=device)
+    scores = torch.sigmoid(parts.margin.double()).cpu().numpy()
     maps = torch.zeros(slices.plane)
-    scores = np.zeros(len(slices.index))
     size = slices.images.shape[-1]
     top, left = slices.corner
     rows = slice(max(top, 0), min(top + size, slices.plane[1]))
     columns = slice(max(left, 0), min(left + size, slices.plane[2]))
-    for first in range(0, len(slices.index), batch):
-        found, probability = saliency_maps(network, slices.images[first : first + batch].to(device), mix)
-        found, probability = found.cpu(), probability.cpu()
-        scores[first : first + batch] = probability.double().numpy()
-        for number, (single, score) in enumerate(zip(found, probability, strict=True)):
-            if float(score) > threshold:
-                maps[slices.index[first + number], rows, columns] = single[
-                    rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
-                ]
+    for chosen in torch.from_numpy(np.flatnonzero(scores > threshold)).split(batch):
+        found = parts.where(chosen.to(device)).mixed(mix, (size, size)).cpu()
+        for number, single in zip(chosen.tolist(), found, strict=True):
+            maps[slices.index[number], rows, columns] = single[
+                rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
+            ]
     part = volume[slices.cut]
     for own, plane in zip(part, slices.grid.back(maps.unsqueeze(0))[0], strict=True):
         if plane.any():
@@ -198,7 +234,9 @@ def score_phase(
     saliency, nodule = None, np.zeros(0)
     if nodules is not None:
         network = cast("ResNet34", nodules)
-        saliency, nodule = saliency_volume(network, slices, threshold=salient_from, mix=mix, device=device)
-    risk = slice_scores(hcc, slices, device=device) if hcc is not None else np.zeros(0)
+        saliency, nodule = saliency_volume(
+            network, slices, threshold=salient_from, mix=mix, smoothing_mm=taken.smoothing_mm, device=device
+        )
+    risk = np.zeros(0) if hcc is None else slice_scores(hcc, slices, smoothing_mm=taken.smoothing_mm, device=device)
     scores = SliceScores(slices=slices.spans, nodule=np.round(nodule, 6).tolist(), hcc=np.round(risk, 6).tolist())
     return PhaseSlices(scores, saliency)

@@ -11,7 +11,8 @@ may be averaged over `shrink` x `shrink` pixels, which is cheaper and takes nois
 x `crop` pixels of each, which is cheaper too, and always holds some of the finding or else of the liver; noise is
 added; lesions are partly put in on the way (`implants`, see `slice_implants`), for HCCNet of known type and into slices
 of both labels; the network is told where in a slice the finding is (`place_share`, see `places`); and the weights of
-the best validation are kept.
+the best validation are kept. `smoothing_mm` is not for training: over it the package's scores of neighbouring slices
+are averaged.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ class SliceRecipe:
     crop: int = 0
     validation_slices: int = 1500
     place_share: float = 1.0
+    smoothing_mm: float = 8.0
     seed: int = 7
 
     def rate(self, step: int, steps_per_epoch: int) -> float:

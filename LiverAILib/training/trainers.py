@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from LiverAILib.bundles import Bundle
 from LiverAILib.few_bits import from_stored, to_stored
 from LiverAILib.study import Phase
 from LiverAILib.training.cases import CaseFiles, Split, TrainingCase, training_case
+from LiverAILib.training.exams import ExamSource
 from LiverAILib.training.lesion_samples import TUMOUR, LesionSamples
 from LiverAILib.training.packages import Described, Provenance, result, write_package
 from LiverAILib.training.pools import (
@@ -22,8 +23,10 @@ from LiverAILib.training.pools import (
     load_lesions,
     load_synthetic,
     make_pools,
+    training_phantom,
 )
 from LiverAILib.training.slice_samples import Target
+from LiverAILib.training.typed_exam import TypedExam
 
 Say = Callable[[str], None]
 Weights = Mapping[str, Tensor]
@@ -31,6 +34,7 @@ Weights = Mapping[str, Tensor]
 HCCNET_PAPER = "HCCNet (Wang et al., Br J Cancer 2021)"
 LIAIDS_PAPER = "LiAIDS (Ying et al., Nat Commun 2024)"
 CROP_MM = 48.0 / 112.0  # the finest pixel of the classifier's crops
+READ_EXAMS = 40  # for NoduleNet: six thousand slices or so
 
 
 @dataclass(frozen=True)
@@ -98,23 +102,43 @@ def _as_kept(weights: Weights, package: tuple[Path, Provenance]) -> Weights:
     return from_stored(to_stored(weights, package[1].weight_bits))
 
 
+def validation_exams(
+    asked: Asked, kind: Kind, most: int | None = None, *, phantoms: bool = True
+) -> Iterator[TypedExam]:
+    """The exams, and phantoms, of which the pool's validation side keeps parts, whole again; no more than `most` of
+    each.
+    """
+
+    def seeds(of: str) -> list[int]:
+        paths = (asked.pool / "validation").glob(f"{kind}_{of}_*.npz")
+        return sorted({int(path.stem.split("_")[2]) for path in paths})[:most]
+
+    if made := seeds("exam"):
+        source = ExamSource(asked.split.validation, "validation")
+        yield from (source.exam(seed) for seed in made)
+    if phantoms:
+        yield from (training_phantom(seed) for seed in seeds("phantom"))
+
+
 def _without_steps(asked: Asked) -> dict[str, Any]:
     return {key: value for key, value in asked.recipe.items() if key != "steps"}
 
 
 def train_slices(asked: Asked, target: Target) -> Bundle | None:
     """NoduleNet or HCCNet."""
+    from LiverAILib.analysis.grid import MIN_SLICE_MM
+    from LiverAILib.analysis.networks import SliceFormat
     from LiverAILib.analysis.slices import MARGIN_MM, PIXEL_MM, SIZE
     from LiverAILib.training.slices import SliceRecipe, SliceTraining
-    from LiverAILib.training.validated import hccnet_results, nodulenet_results
+    from LiverAILib.training.validated_slices import MIXES, hccnet_results, nodulenet_results, read_exam, read_real
 
     asked.fill("slices")
-    train, held = load_labelled(asked.pool / "train").of(target), load_labelled(asked.pool / "validation")
+    train, held = load_labelled(asked.pool / "train").of(target), load_labelled(asked.pool / "validation").of(target)
     recipe = SliceRecipe(target=target, **_without_steps(asked))
     if asked.steps:
         epochs = asked.steps / max(1, len(train) // recipe.batch)
         recipe = replace(recipe, epochs=epochs, warmup_epochs=min(recipe.warmup_epochs, 0.05 * epochs))
-    training = SliceTraining(train, held.of(target), recipe)
+    training = SliceTraining(train, held, recipe)
     _begin(training.network.network, asked.start)
     positive = int(training.train.labels.sum())
     asked.say(f"{len(training.train)} slices, {positive} with the finding; {len(training.validation)} for validation")
@@ -123,13 +147,22 @@ def train_slices(asked: Asked, target: Target) -> Bundle | None:
     if package is None:
         return None
     training.network.network.load_state_dict(_as_kept(weights, package))
+    network, device = training.network.network.eval(), training.device
+    size = SIZE // recipe.shrink
+    taken = SliceFormat(PIXEL_MM * recipe.shrink, size, MIN_SLICE_MM, MARGIN_MM, recipe.smoothing_mm)
+    asked.say("reading validation exams whole")
     if target == "nodulenet":
-        extra, rows = nodulenet_results(training)
+        read = [read_real(network, files, taken, MIXES, device) for files in asked.split.validation]
+        for exam in validation_exams(asked, "slices", READ_EXAMS):
+            read += read_exam(network, exam, taken, MIXES, device)
+        extra, rows = nodulenet_results(read)
         words = "Which axial CT slices of the liver show a lesion", ["no lesion", "lesion"]
     else:
-        extra, rows = hccnet_results(training, held)
+        read = [
+            one for exam in validation_exams(asked, "slices") for one in read_exam(network, exam, taken, device=device)
+        ]
+        extra, rows = hccnet_results(read)
         words = "Which axial CT slices of the liver show a hepatocellular carcinoma", ["no HCC", "HCC"]
-    size = SIZE // recipe.shrink
     described = Described(
         network=training.title,
         task=words[0],
@@ -138,7 +171,7 @@ def train_slices(asked: Asked, target: Target) -> Bundle | None:
         in_plane_mm=PIXEL_MM * recipe.shrink,
         shape=(1, size, size),
         output="logits",
-        extra={"size": size, "liver_margin_mm": MARGIN_MM, **extra},
+        extra={"size": size, "liver_margin_mm": MARGIN_MM, "smoothing_mm": recipe.smoothing_mm, **extra},
         results=rows,
     )
     return write_package(package[0], weights, described, recipe, loop, package[1])
@@ -210,7 +243,6 @@ def train_detector(asked: Asked) -> Bundle | None:
     from LiverAILib.networks.detector import PRESETS, LesionDetector
     from LiverAILib.training.detector import DetectorRecipe, DetectorTask, find_in_exams
     from LiverAILib.training.detector import train_detector as run
-    from LiverAILib.training.exams import ExamSource
     from LiverAILib.training.kept_segmentations import KeptSegmenter
     from LiverAILib.training.lesion_probability import with_lesion_probability
     from LiverAILib.training.validated import detector_results
@@ -234,9 +266,7 @@ def train_detector(asked: Asked) -> Bundle | None:
     task.network.load_state_dict(_as_kept(weights, package))
     assert isinstance(task.network, LesionDetector)
     detector = PhaseDetector(task.network, task.device, DetectOptions(in_plane_mm=recipe.in_plane_mm))
-    seeds = sorted({int(path.stem.split("_")[2]) for path in (asked.pool / "validation").glob("volume_exam_*.npz")})
-    source = ExamSource(asked.split.validation, "validation")
-    found = find_in_exams(detector, (source.exam(seed) for seed in seeds), segmenter)
+    found = find_in_exams(detector, validation_exams(asked, "volume", phantoms=False), segmenter)
     extra, rows = detector_results(found, "exams of three phases on validation patients")
     described = Described(
         network="LesionDetector",

@@ -42,6 +42,7 @@ def test_every_package_becomes_a_network_with_what_its_metadata_says(models: Pat
     assert networks.salient_from == 0.0
     assert networks.saliency == SaliencyMix((0, 2, 3, 4, 0), cam=True)
     assert networks.slice_format.size == 96
+    assert networks.slice_format.smoothing_mm == networks.parameters["slice_smoothing_mm"] == 4.0
     assert networks.detector is not None
     assert networks.detector.phases == {Phase.NON_CONTRAST, Phase.ARTERIAL, Phase.PORTAL_VENOUS}
     assert networks.detector.parameters["detector_least_mean_score"] == 0.509

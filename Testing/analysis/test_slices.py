@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
 from torch import Tensor, nn
 
-from LiverAILib.analysis.slices import LiverSlices, liver_slices, saliency_volume, slice_scores
+from LiverAILib.analysis.slices import LiverSlices, liver_slices, neighbour_shares, saliency_volume, slice_scores
 from LiverAILib.networks.resnet34 import ResNet34, ResNet34Preset
 from LiverAILib.study import Source, Volume
 
@@ -121,6 +123,42 @@ def test_scores_are_the_networks_probabilities_whatever_the_batch(batch: int) ->
     slices = liver_slices(volume, liver, pixel_mm=2.5, size=40)
     expected = torch.sigmoid(2 * slices.images.mean(dim=(1, 2, 3)))
     assert np.allclose(slice_scores(MeanNetwork(), slices, batch=batch), expected.numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("slice_mm", [5.0, 2.5])
+def test_neighbours_count_by_their_distance_in_mm(slice_mm: float) -> None:
+    volume, liver = body((slice_mm, 2.5, 2.5))
+    slices = liver_slices(volume, liver, pixel_mm=2.5, size=40)
+    assert slices.slice_mm == slice_mm
+    count = len(slices.index)
+    assert torch.equal(neighbour_shares(slices, 0.0), torch.eye(count, dtype=torch.float64))
+    shares = neighbour_shares(slices, 5.0)
+    assert torch.allclose(shares.sum(dim=1), torch.ones(count, dtype=torch.float64))
+    middle = count // 2
+    assert float(shares[middle, middle + 1] / shares[middle, middle]) == pytest.approx(
+        np.exp(-0.5 * (slice_mm / 5) ** 2)
+    )
+
+
+def test_scores_and_saliency_are_averaged_over_neighbours() -> None:
+    volume, liver = body()
+    slices = liver_slices(volume, liver, pixel_mm=2.5, size=40)
+    torch.manual_seed(2)
+    network = ResNet34(TINY).eval()
+    alone = slice_scores(network, slices)
+    logit = np.log(alone / (1 - alone))
+    expected = 1 / (1 + np.exp(-(neighbour_shares(slices, 8.0).numpy() @ logit)))
+    assert np.allclose(slice_scores(network, slices, smoothing_mm=8.0), expected, atol=1e-5)
+    saliency, scores = saliency_volume(network, slices, threshold=0.0, smoothing_mm=8.0)
+    assert np.allclose(scores, expected, atol=1e-5)
+    far, _ = saliency_volume(network, slices, threshold=0.0, smoothing_mm=1e4)
+    apart, _ = saliency_volume(network, slices, threshold=0.0)
+    shown = [z for z in range(len(far)) if far[z].any()]
+
+    def change(maps: np.ndarray) -> float:
+        return float(np.mean([np.abs(maps[a] - maps[b]).mean() for a, b in pairwise(shown)]))
+
+    assert change(far) < change(saliency) < change(apart)
 
 
 def biased(slices: LiverSlices, *, positive: int) -> ResNet34:

@@ -21,7 +21,7 @@ from LiverAILib.saliency import SaliencyMix
 from LiverAILib.study import Phase
 from LiverAILib.training.cases import find_cases, split_cases
 from LiverAILib.training.pools import VALIDATION_SEEDS, PoolOptions, load_synthetic, make_pools, training_phantom
-from LiverAILib.training.validated import MIXES
+from LiverAILib.training.validated_slices import MIXES
 
 TEXTS = ("--trained-on", "toy cases", "--data-licence", "none")
 SIDES = ("--hold-out", "1", "--validation-patients", "1", "--phantoms", "0", "--threads", "1")

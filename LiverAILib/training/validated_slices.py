@@ -1,0 +1,234 @@
+"""NoduleNet and HCCNet on whole validation exams, read as an analysis reads them: thresholds, the mix of saliency, and
+the package's results.
+
+A pool keeps some slices of each phase, half of them with a lesion if there are as many. Of these neither a patient's
+risk score nor what neighbouring slices say can be told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from LiverAILib.analysis.calibrate import choose_decision
+from LiverAILib.analysis.networks import SliceFormat
+from LiverAILib.analysis.risk import hcc_risk
+from LiverAILib.analysis.slices import averaged_parts, liver_slices
+from LiverAILib.lesion_types import LesionType
+from LiverAILib.networks.resnet34 import ResNet34
+from LiverAILib.saliency import WEIGHTS, SaliencyMix
+from LiverAILib.study import Volume
+from LiverAILib.training.cases import CaseFiles
+from LiverAILib.training.lesion_samples import real_patient_number
+from LiverAILib.training.packages import result
+from LiverAILib.training.real_scans import read_scan
+from LiverAILib.training.slice_samples import SHOWN_MM2, lesion_areas
+from LiverAILib.training.slices import auroc
+from LiverAILib.training.typed_exam import TypedExam
+
+Rows = list[dict[str, Any]]
+
+SALIENT_MM2 = 79.0  # a disc of 1 cm
+
+#: What validation chooses saliency's mix from: all five layers as published, and without the first (edges), the last
+#: (a place of it is 4 cm wide), or both.
+MIXES = tuple(
+    SaliencyMix(weights, cam)
+    for weights in (WEIGHTS, (0.0, 2.0, 3.0, 4.0, 5.0), (1.0, 2.0, 3.0, 4.0, 0.0), (0.0, 2.0, 3.0, 4.0, 0.0))
+    for cam in (False, True)
+)
+
+
+@dataclass(frozen=True)
+class ReadSlices:
+    """The liver slices of one volume. exam: what was scanned at once; real: whether nothing in it was made.
+
+    probability: (n,) of the finding. lesion_mm2, hcc_mm2, unknown_mm2: (n,) what each shows of lesions, of HCCs, and of
+    lesions of unknown type. peaks: bool (mixes, m), whether the highest saliency of each mix lies in a lesion, of the
+    slices that show `SALIENT_MM2` of lesions.
+    """
+
+    exam: int
+    real: bool
+    probability: Tensor
+    lesion_mm2: Tensor
+    hcc_mm2: Tensor
+    unknown_mm2: Tensor
+    peaks: Tensor
+
+
+def read_volume(
+    network: ResNet34,
+    volume: Volume,
+    liver: npt.NDArray[np.bool_],
+    ids: npt.NDArray[np.integer],
+    taken: SliceFormat,
+    *,
+    exam: int,
+    hccs: Sequence[int] = (),
+    unknown: Sequence[int] = (),
+    real: bool = False,
+    mixes: Sequence[SaliencyMix] = (),
+    device: torch.device | str = "cpu",
+) -> ReadSlices:
+    """One volume in its true liver. network: in evaluation mode on `device`. ids: (z, y, x) of lesions, 0 for none;
+    hccs, unknown: those of HCCs and of lesions of unknown type. mixes: whose peaks are asked for.
+    """
+    slices = liver_slices(
+        volume,
+        liver,
+        pixel_mm=taken.pixel_mm,
+        size=taken.size,
+        min_slice_mm=taken.min_slice_mm,
+        margin_mm=taken.margin_mm,
+    )
+    areas, places = lesion_areas(slices, ids > 0, taken.pixel_mm)
+    peaks = torch.zeros((len(mixes), 0), dtype=torch.bool)
+    margin = torch.zeros(0)
+    if slices.index:
+        parts = averaged_parts(network, slices, mixes, taken.smoothing_mm, device=device)
+        margin = parts.margin.cpu()
+        large = torch.nonzero(areas >= SALIENT_MM2).flatten()
+        if mixes and len(large):
+            found = []
+            for mix in mixes:
+                maps = parts.where(large.to(device)).mixed(mix, (taken.size, taken.size)).cpu()
+                cells = F.adaptive_max_pool2d(maps.unsqueeze(1), places.shape[2:]).flatten(1).argmax(1, keepdim=True)
+                found.append(places[large].flatten(1).gather(1, cells).squeeze(1) > 0)
+            peaks = torch.stack(found)
+
+    def shown(numbers: Sequence[int]) -> Tensor:
+        return lesion_areas(slices, np.isin(ids, numbers), taken.pixel_mm)[0] if numbers else torch.zeros(len(areas))
+
+    return ReadSlices(exam, real, torch.sigmoid(margin.double()), areas, shown(hccs), shown(unknown), peaks)
+
+
+def read_exam(
+    network: ResNet34,
+    exam: TypedExam,
+    taken: SliceFormat,
+    mixes: Sequence[SaliencyMix] = (),
+    device: torch.device | str = "cpu",
+) -> list[ReadSlices]:
+    """Every phase of an exam; the rest as `read_volume` takes it."""
+    hccs, unknown = (
+        [lesion.id for lesion in exam.truth.lesions if lesion.type is kind] for kind in (LesionType.HCC, None)
+    )
+    return [
+        read_volume(
+            network,
+            volume,
+            exam.liver_mask(phase),
+            exam.lesion_ids[phase],
+            taken,
+            exam=exam.truth.seed,
+            hccs=hccs,
+            unknown=unknown,
+            mixes=mixes,
+            device=device,
+        )
+        for phase, volume in exam.study.volumes.items()
+    ]
+
+
+def read_real(
+    network: ResNet34,
+    files: CaseFiles,
+    taken: SliceFormat,
+    mixes: Sequence[SaliencyMix] = (),
+    device: torch.device | str = "cpu",
+) -> ReadSlices:
+    """A real scan, of whose lesions nobody knows the type; the rest as `read_volume` takes it."""
+    scan = read_scan(files)
+    unknown = [lesion.id for lesion in scan.lesions]
+    number = real_patient_number(files.name)
+    return read_volume(
+        network,
+        scan.volume,
+        scan.liver,
+        scan.ids,
+        taken,
+        exam=number,
+        unknown=unknown,
+        real=True,
+        mixes=mixes,
+        device=device,
+    )
+
+
+def nodulenet_results(read: Sequence[ReadSlices], mixes: Sequence[SaliencyMix] = MIXES) -> tuple[dict[str, Any], Rows]:
+    """`salient_from` (Youden's threshold of the slice probability), `saliency` (the mix that is oftenest highest in a
+    lesion, the first of equals) and the results. Without slices of both kinds nothing is stated.
+    """
+    probability, area = (torch.cat([getattr(one, name) for one in read]) for name in ("probability", "lesion_mm2"))
+    real = torch.cat([torch.full((len(one.probability),), one.real) for one in read])
+    known = (area == 0) | (area >= SHOWN_MM2)
+    probability, real, labels = probability[known], real[known], (area >= SHOWN_MM2)[known]
+    if not labels.any() or labels.all():
+        return {}, []
+    decision = choose_decision(probability.numpy(), labels.numpy())
+    on = "all liver slices of validation exams and scans"
+    rows = [
+        result("AUROC, slices with a lesion", on, len(labels), auroc(probability, labels)),
+        result(f"sensitivity from {decision.threshold:.2f} on", on, int(labels.sum()), decision.sensitivity),
+        result(f"specificity below {decision.threshold:.2f}", on, int((~labels).sum()), decision.specificity),
+    ]
+    if labels[real].any() and not labels[real].all():
+        found = auroc(probability[real], labels[real])
+        rows.append(result("AUROC, slices with a lesion", "real scans of validation patients", int(real.sum()), found))
+    extra: dict[str, Any] = {"salient_from": round(decision.threshold, 4)}
+    hits = torch.cat([one.peaks for one in read], dim=1)
+    if hits.shape[1]:
+        shares = hits.float().mean(dim=1).tolist()
+        best = mixes[shares.index(max(shares))]
+        extra["saliency"] = asdict(best)
+        on = f"validation slices with {SALIENT_MM2:g} mm2 or more of lesions"
+        rows += [
+            result(f"highest {words(mix)} in a lesion", on, hits.shape[1], share)
+            for mix, share in zip(mixes, shares, strict=True)
+            if mix in (SaliencyMix(), best)
+        ]
+    return extra, rows
+
+
+def words(mix: SaliencyMix) -> str:
+    """Of the results: SMOE and its weights."""
+    smoe = f"SMOE ({', '.join(f'{weight:g}' for weight in mix.weights)})"
+    return f"{smoe} x Grad-CAM" if mix.cam else smoe
+
+
+def hccnet_results(read: Sequence[ReadSlices]) -> tuple[dict[str, Any], Rows]:
+    """`hcc_threshold` (Youden's threshold of the unscaled risk score of an exam), `hcc_auroc` and the results.
+
+    An exam's score is over all slices of its phases but those that show a lesion of unknown type.
+    """
+    scores, truth = [], []
+    for exam in dict.fromkeys(one.exam for one in read):
+        own = [one for one in read if one.exam == exam]
+        risk = hcc_risk(torch.cat([one.probability[one.unknown_mm2 == 0] for one in own]).numpy())
+        if risk is not None:
+            scores.append(risk.unscaled)
+            truth.append(any(bool((one.hcc_mm2 > 0).any()) for one in own))
+    if len(set(truth)) < 2:
+        return {}, []
+    decision = choose_decision(scores, truth)
+    on = "validation exams, all liver slices"
+    found = auroc(torch.tensor(scores), torch.tensor(truth))
+    rows = [
+        result("AUROC, exams with an HCC, unscaled risk score", on, len(truth), found),
+        result(f"sensitivity from a score of {decision.threshold:.3f} on", on, sum(truth), decision.sensitivity),
+        result(
+            f"specificity below a score of {decision.threshold:.3f}",
+            on,
+            len(truth) - sum(truth),
+            decision.specificity,
+        ),
+    ]
+    return {"hcc_threshold": round(decision.threshold, 5), "hcc_auroc": round(found, 4)}, rows
