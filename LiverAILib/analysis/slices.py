@@ -114,6 +114,18 @@ def liver_slices(
     return LiverSlices(images, index, (top, left), plane, grid, cut, shape, slice_mm)
 
 
+def slices_as(volume: Volume, liver: npt.NDArray[np.bool_], taken: SliceFormat) -> LiverSlices:
+    """`liver_slices` in the format that a package states."""
+    return liver_slices(
+        volume,
+        liver,
+        pixel_mm=taken.pixel_mm,
+        size=taken.size,
+        min_slice_mm=taken.min_slice_mm,
+        margin_mm=taken.margin_mm,
+    )
+
+
 def neighbour_shares(slices: LiverSlices, smoothing_mm: float) -> Tensor:
     """How much each slice (n, n; rows sum to 1) counts for each: by a Gaussian of their distance; 0: itself alone.
 
@@ -223,14 +235,7 @@ def score_phase(
 
     salient_from: see `threshold` of `saliency_volume`. mix: what saliency is made of, as published if None.
     """
-    slices = liver_slices(
-        volume,
-        liver,
-        pixel_mm=taken.pixel_mm,
-        size=taken.size,
-        min_slice_mm=taken.min_slice_mm,
-        margin_mm=taken.margin_mm,
-    )
+    slices = slices_as(volume, liver, taken)
     saliency, nodule = None, np.zeros(0)
     if nodules is not None:
         network = cast("ResNet34", nodules)

@@ -8,7 +8,7 @@ Left out are also slices that show less of a lesion than that, and for HCCNet th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -77,20 +77,17 @@ class LabelledSlices:
     def of(self, target: Target) -> SliceSamples:
         """The slices of one network."""
         labels, places = (self.nodule, self.lesion_places) if target == "nodulenet" else (self.hcc, self.hcc_places)
-        kept = self.where(labels != LEFT_OUT)
-        return replace(kept.of_all(), labels=labels[labels != LEFT_OUT].long(), places=places[labels != LEFT_OUT])
-
-    def of_all(self) -> SliceSamples:
-        """All slices, with labels that must not be learnt from."""
+        chosen = labels != LEFT_OUT
+        kept = self.where(chosen)
         return SliceSamples(
-            self.images,
-            self.nodule.long(),
-            self.patients,
-            self.exams,
-            self.phases,
-            self.real,
-            self.nodule == 0,
-            self.lesion_places,
+            kept.images,
+            labels[chosen].long(),
+            kept.patients,
+            kept.exams,
+            kept.phases,
+            kept.real,
+            kept.nodule == 0,
+            places[chosen],
         )
 
     def where(self, chosen: Tensor) -> LabelledSlices:

@@ -20,7 +20,7 @@ from torch import Tensor
 from LiverAILib.analysis.calibrate import choose_decision
 from LiverAILib.analysis.networks import SliceFormat
 from LiverAILib.analysis.risk import hcc_risk
-from LiverAILib.analysis.slices import averaged_parts, liver_slices
+from LiverAILib.analysis.slices import averaged_parts, slices_as
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.networks.resnet34 import ResNet34
 from LiverAILib.saliency import WEIGHTS, SaliencyMix
@@ -81,14 +81,7 @@ def read_volume(
     """One volume in its true liver. network: in evaluation mode on `device`. ids: (z, y, x) of lesions, 0 for none;
     hccs, unknown: those of HCCs and of lesions of unknown type. mixes: whose peaks are asked for.
     """
-    slices = liver_slices(
-        volume,
-        liver,
-        pixel_mm=taken.pixel_mm,
-        size=taken.size,
-        min_slice_mm=taken.min_slice_mm,
-        margin_mm=taken.margin_mm,
-    )
+    slices = slices_as(volume, liver, taken)
     areas, places = lesion_areas(slices, ids > 0, taken.pixel_mm)
     peaks = torch.zeros((len(mixes), 0), dtype=torch.bool)
     margin = torch.zeros(0)
@@ -97,9 +90,9 @@ def read_volume(
         margin = parts.margin.cpu()
         large = torch.nonzero(areas >= SALIENT_MM2).flatten()
         if mixes and len(large):
-            found = []
+            found, chosen = [], parts.where(large.to(device))
             for mix in mixes:
-                maps = parts.where(large.to(device)).mixed(mix, (taken.size, taken.size)).cpu()
+                maps = chosen.mixed(mix, (taken.size, taken.size)).cpu()
                 cells = F.adaptive_max_pool2d(maps.unsqueeze(1), places.shape[2:]).flatten(1).argmax(1, keepdim=True)
                 found.append(places[large].flatten(1).gather(1, cells).squeeze(1) > 0)
             peaks = torch.stack(found)
@@ -163,9 +156,10 @@ def read_real(
     )
 
 
-def nodulenet_results(read: Sequence[ReadSlices], mixes: Sequence[SaliencyMix] = MIXES) -> tuple[dict[str, Any], Rows]:
-    """`salient_from` (Youden's threshold of the slice probability), `saliency` (the mix that is oftenest highest in a
-    lesion, the first of equals) and the results. Without slices of both kinds nothing is stated.
+def nodulenet_results(read: Sequence[ReadSlices]) -> tuple[dict[str, Any], Rows]:
+    """`salient_from` (Youden's threshold of the slice probability), `saliency` (the mix of `MIXES` that is oftenest
+    highest in a lesion, the first of equals) and the results. read: with the peaks of `MIXES`. Without slices of both
+    kinds nothing is stated.
     """
     probability, area = (torch.cat([getattr(one, name) for one in read]) for name in ("probability", "lesion_mm2"))
     real = torch.cat([torch.full((len(one.probability),), one.real) for one in read])
@@ -187,12 +181,12 @@ def nodulenet_results(read: Sequence[ReadSlices], mixes: Sequence[SaliencyMix] =
     hits = torch.cat([one.peaks for one in read], dim=1)
     if hits.shape[1]:
         shares = hits.float().mean(dim=1).tolist()
-        best = mixes[shares.index(max(shares))]
+        best = MIXES[shares.index(max(shares))]
         extra["saliency"] = asdict(best)
         on = f"validation slices with {SALIENT_MM2:g} mm2 or more of lesions"
         rows += [
             result(f"highest {words(mix)} in a lesion", on, hits.shape[1], share)
-            for mix, share in zip(mixes, shares, strict=True)
+            for mix, share in zip(MIXES, shares, strict=True)
             if mix in (SaliencyMix(), best)
         ]
     return extra, rows
