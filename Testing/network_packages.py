@@ -24,6 +24,7 @@ STATED: dict[str, dict[str, Any]] = {
     "lesionclassifier": {
         "network": "LesionClassifier",
         "triage": {"benign_below": 0.2, "malignant_from": 0.8, "decision": 0.5},
+        "company": {"leading": [1 / 7] * 7, "found_with": [[1 / 7] * 7] * 7, "trust": 0.5},
     },
     "nodulenet": {
         "network": "NoduleNet",

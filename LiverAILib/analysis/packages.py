@@ -9,6 +9,7 @@ the phases the network was trained for), these may stand in `configs/metadata.js
 | lesiondetector | `operating_point` | `{"region_peak": ...}`: of regions without a box; if not there, none counts |
 | lesiondetector | `operating_point` | `{"recall": ...}`: the share of validation lesions that is then found |
 | lesionclassifier | `triage` | `{"benign_below": ..., "malignant_from": ..., "decision": ...}` (`TriageThresholds`) |
+| lesionclassifier | `company` | which types go with which (`TypeCompany`); if not there, each lesion stands by itself |
 | lesionclassifier | `crop` | fields of `CropOptions` that differ from its defaults |
 | nodulenet, hccnet | `size` | side of the square in pixels, 256 |
 | nodulenet, hccnet | `smoothing_mm` | over which neighbouring slices are averaged, 0 (`SliceFormat`) |
@@ -30,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from LiverAILib.analysis.joint_types import TypeCompany
 from LiverAILib.analysis.lesions import PARAMETERS, IndexBox
 from LiverAILib.analysis.networks import Classify, Detect, Networks, SliceFormat, Stage
 from LiverAILib.analysis.reading import TriageThresholds
@@ -178,28 +180,44 @@ def _detector(bundle: Bundle, device: torch.device) -> tuple[Stage[Detect], floa
 
 
 def _classifier(bundle: Bundle, device: torch.device) -> tuple[Stage[Classify], TriageThresholds | None]:
-    from LiverAILib.analysis.crops import CropOptions
     from LiverAILib.networks.lesion_classifier import CLASSIFIER_PHASES, LesionClassifier
 
-    options = CropOptions()
-    if "crop" in (bundle.metadata.model_extra or {}):
-        given = _mapping(bundle, "crop")
-        if unknown := set(given) - {field.name for field in fields(CropOptions)}:
-            raise _refused(bundle, f"crop.{sorted(unknown)[0]}")
-        try:
-            options = TypeAdapter(CropOptions).validate_python({**asdict(options), **given})
-        except ValidationError as error:
-            raise _refused(bundle, "crop") from error
+    options, company = stated_crops(bundle), stated_company(bundle)
     parameters: dict[str, float | int | str | bool] = {}
     triage = None
     if "triage" in (bundle.metadata.model_extra or {}):
         triage = TriageThresholds.from_metadata(_mapping(bundle, "triage"))
         parameters |= {f"triage_{key}": value for key, value in triage.metadata().items()}
+    if company is not None:
+        parameters["other_lesions_trust"] = company.trust
     network = bundle.load().to(device)
     assert isinstance(network, LesionClassifier)
     phases = _phases(bundle) & frozenset(CLASSIFIER_PHASES)
-    run = partial(_classify, network=network, phases=phases, options=options)
+    run = partial(_classify, network=network, phases=phases, options=options, company=company)
     return Stage(run, bundle.model, phases, parameters), triage
+
+
+def stated_crops(bundle: Bundle) -> CropOptions:
+    """The crops that a classifier's package takes; raises BundleError if what it says makes no sense."""
+    from LiverAILib.analysis.crops import CropOptions
+
+    options = CropOptions()
+    if "crop" not in (bundle.metadata.model_extra or {}):
+        return options
+    given = _mapping(bundle, "crop")
+    if unknown := set(given) - {field.name for field in fields(CropOptions)}:
+        raise _refused(bundle, f"crop.{sorted(unknown)[0]}")
+    try:
+        return TypeAdapter(CropOptions).validate_python({**asdict(options), **given})
+    except ValidationError as error:
+        raise _refused(bundle, "crop") from error
+
+
+def stated_company(bundle: Bundle) -> TypeCompany | None:
+    """Which types go with which, if a classifier's package says so; raises BundleError if that makes no sense."""
+    if "company" not in (bundle.metadata.model_extra or {}):
+        return None
+    return TypeCompany.from_metadata(_mapping(bundle, "company"), len(bundle.metadata.labels))
 
 
 def _classify(
@@ -211,11 +229,12 @@ def _classify(
     network: LesionClassifier,
     phases: frozenset[Phase],
     options: CropOptions,
+    company: TypeCompany | None,
 ) -> list[dict[LesionType, float] | None]:
     from LiverAILib.analysis.classify import classify_lesions
 
     usable = [{phase: box for phase, box in lesion.items() if phase in phases} for lesion in boxes]
-    return classify_lesions(network, volumes, usable, clinical, options=options, progress=progress)
+    return classify_lesions(network, volumes, usable, clinical, options=options, company=company, progress=progress)
 
 
 def _slice_network(

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import TypeAdapter
 from torch import Tensor
 
 from LiverAILib.analysis.crops import CropOptions, lesion_crop
+from LiverAILib.analysis.joint_types import TypeCompany, joint_by_patient, joint_probabilities
 from LiverAILib.evaluation.figures import Figure, figure_of
 from LiverAILib.evaluation.groups import THICKNESS, auc_by_group, by_group, calibration_error, macro_area, share
 from LiverAILib.evaluation.part import Picture
@@ -40,6 +40,8 @@ MOST_LESIONS = 8  # of one exam, so that one with 25 metastases does not outweig
 MALIGNANT = np.array([kind.malignant for kind in CLASSES])
 _BATCH = 8
 _EXAMS = "exams"
+ALONE = "each lesion by itself"
+PORTAL_ONLY = "portal venous phase only"
 
 
 @dataclass(frozen=True)
@@ -104,31 +106,36 @@ def ask(
     phases: Iterable[Phase] = CLASSIFIER_PHASES,
     *,
     record: bool = True,
+    company: TypeCompany | None = None,
     features: Array | None = None,
 ) -> Answers:
     """The answers when only these phases are there, and with the clinical record or without. A lesion that none of the
-    phases shows has NaN. features: of the same phases, where they are known already: the images are then not read.
+    phases shows has NaN. company: as in `classify_lesions`; the lesions of an exam are a patient's. features: of the
+    same phases, where they are known already: the images are then not read.
     """
     device = network.temperature.device
     wanted = torch.tensor([phase in set(phases) for phase in CLASSIFIER_PHASES])
     present = samples.present & wanted
-    clinical = samples.clinical if record else torch.zeros(len(samples), CLINICAL_LENGTH)
+    unknown = torch.zeros(len(samples), CLINICAL_LENGTH)
+    clinical = samples.clinical if record else unknown
     probability = np.full((len(samples), len(CLASSES)), np.nan)
+    by_images = probability.copy()
     width = network.preset.features if network.preset.inputs != "clinical" else 0
     known = np.full((len(samples), width), np.nan) if features is None else features
     shown = torch.nonzero(present.any(dim=1)).flatten()
     with torch.inference_mode():
         for index in shown.split(_BATCH):
-            parts: list[Tensor] = []
+            seen: Tensor | None = None
             if width and features is None:
                 images = from_bytes(samples.images[index]).to(device)
                 known[index.numpy()] = network.image_features(images, present[index].to(device)).cpu().numpy()
             if width:
-                parts.append(torch.from_numpy(known[index.numpy()]).float().to(device))
-            if network.preset.inputs != "images":
-                parts.append(clinical[index].to(device))
-            logits = network.head(torch.cat(parts, dim=1)).float() / network.temperature
-            probability[index.numpy()] = torch.softmax(logits, dim=1).cpu().numpy()
+                seen = torch.from_numpy(known[index.numpy()]).float().to(device)
+            for answers, items in ((probability, clinical), (by_images, unknown)):
+                answers[index.numpy()] = network.calibrated(network.types(seen, items[index].to(device))).cpu().numpy()
+    if company is not None:
+        own = shown.numpy()
+        probability[own] = joint_by_patient(probability[own], by_images[own], samples.exams.numpy()[own], company)
     return Answers(probability, known)
 
 
@@ -200,8 +207,9 @@ def _binary(malignant: npt.NDArray[np.bool_], answers: Answers, exams: npt.NDArr
     return auc_by_group(malignant, answers.malignancy, exams, name="AUC", unit="lesions", grouped_by=_EXAMS)
 
 
-#: The ablations that one network shows: what is taken from it at inference.
+#: The ablations that one network shows: the phases, and whether the record, that it gets at inference.
 ABLATIONS: Mapping[str, tuple[tuple[Phase, ...], bool]] = {
+    ALONE: (CLASSIFIER_PHASES, True),
     "all phases, no record (images only)": (CLASSIFIER_PHASES, False),
     "portal venous phase only": ((Phase.PORTAL_VENOUS,), True),
     "portal venous phase only, no record": ((Phase.PORTAL_VENOUS,), False),
@@ -209,20 +217,22 @@ ABLATIONS: Mapping[str, tuple[tuple[Phase, ...], bool]] = {
     "non-contrast phase only": ((Phase.NON_CONTRAST,), True),
     "arterial and portal venous phase": ((Phase.ARTERIAL, Phase.PORTAL_VENOUS), True),
 }
-PORTAL_ONLY = "portal venous phase only"
 
 
 def ablation_figures(
-    network: LesionClassifier, lesions: TypedLesions, answers: Answers, on: str
+    network: LesionClassifier, lesions: TypedLesions, answers: Answers, on: str, company: TypeCompany | None
 ) -> tuple[list[Figure], dict[str, tuple[npt.NDArray[np.bool_], Answers]]]:
-    """Accuracy and areas with parts of the input taken away; and the answers, of the lesions that the rest shows.
+    """Accuracy and areas with parts of the input taken away, or the patient's other lesions; and the answers, of the
+    lesions that the rest shows.
 
-    answers: with everything there. Images of the same phases are read once.
+    answers: with everything there. company: see `ask`. Images of the same phases are read once.
     """
     figures, found = [], {}
     features: dict[tuple[Phase, ...], Array] = {CLASSIFIER_PHASES: answers.features}
     for name, (phases, record) in ABLATIONS.items():
-        answers = ask(network, lesions.samples, phases, record=record, features=features.get(phases))
+        together = None if name == ALONE else company
+        known = features.get(phases)
+        answers = ask(network, lesions.samples, phases, record=record, company=together, features=known)
         features[phases] = answers.features
         shown = np.isfinite(answers.probability[:, 0])
         if not shown.any():
@@ -304,31 +314,31 @@ class RealAnswer:
     likeliest: LesionType
 
 
-def ask_real(network: LesionClassifier, scans: Iterable[RealScan], options: CropOptions) -> list[RealAnswer]:
-    """The real tumours and cysts that the organ maps name."""
+def ask_real(
+    network: LesionClassifier, scans: Iterable[RealScan], options: CropOptions, company: TypeCompany | None = None
+) -> list[RealAnswer]:
+    """The real tumours and cysts that the organ maps name. company: see `ask`."""
     found = []
-    record = encode_clinical(ClinicalRecord())[None].to(network.temperature.device)
+    device = network.temperature.device
+    record = encode_clinical(ClinicalRecord())[None].to(device)
     for scan in scans:
         named = [lesion for lesion in scan.lesions if lesion.known in ("tumour", "cyst")]
-        for lesion, box in zip(named, boxes_of(scan.ids, [one.id for one in named]), strict=True):
+        answers = []
+        for box in boxes_of(scan.ids, [one.id for one in named]):
             z1, y1, x1, z2, y2, x2 = (int(value) for value in box)
             crop = lesion_crop(scan.volume, ((z1, y1, x1), (z2, y2, x2)), options)
             images, present = stack_phases({Phase.PORTAL_VENOUS: crop})
-            device = network.temperature.device
             with torch.inference_mode():
-                values = (
-                    network.probabilities(images[None].to(device), present[None].to(device), record)[0].cpu().numpy()
-                )
-            found.append(
-                RealAnswer(
-                    scan.name,
-                    scan.patient,
-                    lesion.known,
-                    round(lesion.volume_ml, 3),
-                    float(values[MALIGNANT].sum()),
-                    CLASSES[int(values.argmax())],
-                )
-            )
+                answers.append(network.probabilities(images[None].to(device), present[None].to(device), record)[0])
+        if not named:
+            continue
+        probability = np.asarray(torch.stack(answers).cpu().double().numpy())
+        if company is not None:
+            probability = joint_probabilities(probability, probability, company)
+        for lesion, values in zip(named, probability, strict=True):
+            volume_ml, malignancy = round(lesion.volume_ml, 3), float(values[MALIGNANT].sum())
+            likeliest = CLASSES[int(values.argmax())]
+            found.append(RealAnswer(scan.name, scan.patient, str(lesion.known), volume_ml, malignancy, likeliest))
     return found
 
 
@@ -350,11 +360,6 @@ def real_figures(answers: Sequence[RealAnswer], threshold: float) -> tuple[list[
         on = "held-out real lesions in their expert outline, portal venous phase only, no record"
         figures.append(figure_of(found, what, on, goal=">= 0.80", units=units))
     return figures, notes
-
-
-def stated_crops(given: Mapping[str, Any] | None) -> CropOptions:
-    """The crops that a package states, with the defaults for what it does not."""
-    return TypeAdapter(CropOptions).validate_python({**asdict(CropOptions()), **(given or {})})
 
 
 def worst_lesions(

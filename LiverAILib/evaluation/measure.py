@@ -13,14 +13,13 @@ from pathlib import Path
 import torch
 
 from LiverAILib.analysis.networks import Networks
-from LiverAILib.analysis.packages import Packages, find_packages, load_networks
+from LiverAILib.analysis.packages import Packages, find_packages, load_networks, stated_company, stated_crops
 from LiverAILib.analysis.segment import Segmenter, load_segmenter
 from LiverAILib.bundles import METADATA, WEIGHTS, Bundle, find_bundle
 from LiverAILib.errors import BundleError
 from LiverAILib.evaluation import bench
 from LiverAILib.evaluation.detecting_part import detector_part
 from LiverAILib.evaluation.figures import Figure
-from LiverAILib.evaluation.lesion_types import stated_crops
 from LiverAILib.evaluation.part import PARTS, Part, PartName, Picture, Say, draw_pictures
 from LiverAILib.evaluation.pool import Pool, PoolPlan, make_pool
 from LiverAILib.evaluation.real import held_out
@@ -177,13 +176,13 @@ class Evaluation:
         bundle = self.packages.found["lesionclassifier"]
         network = bundle.load().to(self.device)
         assert isinstance(network, LesionClassifier)
-        options = stated_crops((bundle.metadata.model_extra or {}).get("crop"))
         return classifier_part(
             network,
+            stated_company(bundle),
             self.pool.exams("exam"),
             self.pool.exams("benign"),
             self.scans(),
-            options,
+            stated_crops(bundle),
             self.networks.triage,
             self.request.cohort,
             self.say,

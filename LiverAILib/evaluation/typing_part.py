@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from LiverAILib.analysis.crops import CropOptions
+from LiverAILib.analysis.joint_types import TypeCompany
 from LiverAILib.analysis.reading import TriageThresholds
 from LiverAILib.evaluation.figures import figure_of
 from LiverAILib.evaluation.groups import auc_by_group
@@ -35,6 +36,7 @@ from LiverAILib.training.real_scans import RealScan
 
 def classifier_part(
     network: LesionClassifier,
+    company: TypeCompany | None,
     exams: Iterable[PooledExam],
     benign: Iterable[PooledExam],
     scans: Iterable[RealScan],
@@ -43,12 +45,14 @@ def classifier_part(
     cohort: int,
     say: Say,
 ) -> tuple[Part, list[Picture]]:
-    """Everything about types on true boxes. benign: further exams for the screening cohort; cohort: its size."""
+    """Everything about types on true boxes. company: which types go with which, as the package says. benign: further
+    exams for the screening cohort; cohort: its size.
+    """
     lesions = typed_lesions(exams, options)
     if not len(lesions.labels):
         return Part("classifier", [], [], ["Lesion types: the exams hold no lesion. Make more of them (--exams)."]), []
     say(f"classifier: {len(lesions.labels)} lesions in their true boxes")
-    answers = ask(network, lesions.samples)
+    answers = ask(network, lesions.samples, company=company)
     names = len(np.unique(lesions.samples.patients.numpy()))
     on = f"synthetic lesions in true boxes, anatomy of {names} held-out patients, all three phases and record"
     figures = type_figures(lesions, answers, on)
@@ -60,9 +64,9 @@ def classifier_part(
         by_patient = auc_by_group(truth, worst, np.arange(len(truth)), name="AUC", unit="exams", grouped_by="exams")
         figures.append(figure_of(by_patient, "malignant vs benign AUC, patients by their worst lesion", on))
     say("classifier: with parts of the input taken away")
-    more, ablated = ablation_figures(network, lesions, answers, on)
+    more, ablated = ablation_figures(network, lesions, answers, on, company)
     figures += more
-    real = ask_real(network, scans, options)
+    real = ask_real(network, scans, options, company)
     say(f"classifier: {len(real)} real lesions of known kind")
     named, notes = real_figures(real, decision)
     figures += named
@@ -72,7 +76,7 @@ def classifier_part(
         notes.append("Triage: the classifier's package states no thresholds.")
     else:
         screened = typed_lesions(benign, options)
-        more_answers = ask(network, screened.samples)
+        more_answers = ask(network, screened.samples, company=company)
         read = triage_exams(lesions.labels, answers, lesions.exams, triage)
         read += triage_exams(screened.labels, more_answers, screened.exams, triage)
         found_figures, found_notes = triage_figures(read, cohort)

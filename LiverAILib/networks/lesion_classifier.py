@@ -197,9 +197,16 @@ class LesionClassifier(nn.Module):
         return maps
 
     def forward(self, images: Tensor, present: Tensor, clinical: Tensor) -> Tensor:
-        parts = []
-        if self.preset.inputs != "clinical":
-            parts.append(self.image_features(images, present))
+        return self.by_record(images, present, clinical)[0]
+
+    def by_record(self, images: Tensor, present: Tensor, *records: Tensor) -> list[Tensor]:
+        """The logits with each of several clinical vectors (batch, 12); the images are looked at once."""
+        features = None if self.preset.inputs == "clinical" else self.image_features(images, present)
+        return [self.types(features, clinical) for clinical in records]
+
+    def types(self, features: Tensor | None, clinical: Tensor) -> Tensor:
+        """The logits from image features (None if images are not looked at) and clinical vectors."""
+        parts = [] if features is None else [features]
         if self.preset.inputs != "images":
             if clinical.dim() != 2 or clinical.shape[1] != CLINICAL_LENGTH:
                 raise ValueError(
@@ -211,7 +218,11 @@ class LesionClassifier(nn.Module):
 
     def probabilities(self, images: Tensor, present: Tensor, clinical: Tensor) -> Tensor:
         """(batch, 7) calibrated probabilities, float32."""
-        return torch.softmax(self(images, present, clinical).float() / self.temperature, dim=1)
+        return self.calibrated(self(images, present, clinical))
+
+    def calibrated(self, logits: Tensor) -> Tensor:
+        """(batch, 7) probabilities, float32, of these logits."""
+        return torch.softmax(logits.float() / self.temperature, dim=1)
 
 
 _PAIRS: Sequence[tuple[int, int]] = tuple(combinations(range(len(CLASSIFIER_PHASES)), 2))
@@ -229,10 +240,7 @@ def drop_phases(present: Tensor, chance: float, generator: torch.Generator | Non
     return kept | (lost & torch.zeros_like(present).scatter(1, best, True))
 
 
-def drop_clinical(
-    clinical: Tensor, item_chance: float, record_chance: float, generator: torch.Generator | None = None
-) -> Tensor:
-    """Training's clinical drop-out: each item, and the whole record, of (batch, 12) gets unknown with these chances."""
-    items = torch.rand((len(clinical), len(CLINICAL_ITEMS)), generator=generator) >= item_chance
-    whole = torch.rand((len(clinical), 1), generator=generator) >= record_chance
-    return clinical * (items & whole).repeat(1, 2)
+def drop_clinical(clinical: Tensor, chance: float, generator: torch.Generator | None = None) -> Tensor:
+    """Training's clinical drop-out: each item of (batch, 12) gets unknown with this chance."""
+    items = torch.rand((len(clinical), len(CLINICAL_ITEMS)), generator=generator) >= chance
+    return clinical * items.repeat(1, 2)

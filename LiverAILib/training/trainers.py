@@ -181,7 +181,7 @@ def train_classifier(asked: Asked) -> Bundle | None:
     """The lesion classifier."""
     from LiverAILib.networks.lesion_classifier import CLASSES, CLASSIFIER_PHASES, CROP_SHAPE
     from LiverAILib.training.classifier import ClassifierRecipe, ClassifierTraining
-    from LiverAILib.training.validated import classifier_results
+    from LiverAILib.training.validated import classifier_results, drawn_company
 
     asked.fill("lesions")
     train, held = load_lesions(asked.pool / "train"), load_lesions(asked.pool / "validation")
@@ -204,7 +204,8 @@ def train_classifier(asked: Asked) -> Bundle | None:
     if calibration is not None:
         training.network.load_state_dict(_as_kept(weights, package))
         logits = training.validation_logits(training.network.eval())
-        extra, rows = classifier_results(logits, held.labels, held.exams, _lesion_free(asked.pool), calibration)
+        free = _lesion_free(asked.pool)
+        extra, rows = classifier_results(*logits, held.labels, held.exams, free, calibration, drawn_company())
     described = Described(
         network="LesionClassifier",
         task="Seven types of focal liver lesions in CT of up to three phases, with the clinical record",

@@ -8,6 +8,7 @@ import torch
 
 from LiverAILib.analysis.classify import classify_lesions
 from LiverAILib.analysis.crops import Box, CropOptions, lesion_crop
+from LiverAILib.analysis.joint_types import count_company, joint_probabilities
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.networks.densenet3d import DenseNet3dPreset
 from LiverAILib.networks.lesion_classifier import ClassifierPreset, LesionClassifier, encode_clinical, stack_phases
@@ -66,6 +67,26 @@ def test_lesions_seen_in_different_phases_go_in_one_batch(
     for first, second in zip(together, alone, strict=True):
         assert first is not None
         assert first == pytest.approx(second, abs=1e-6)
+
+
+def test_lesions_are_typed_together_if_it_is_known_which_types_go_with_which(
+    network: LesionClassifier, volumes: dict[Phase, Volume]
+) -> None:
+    company = count_company([[0, 0, 5], [1], [2, 2, 2], [3], [4, 5], [5], [6]], 7, trust=0.6)
+    boxes = [{Phase.PORTAL_VENOUS: BOXES[0]}, {Phase.DELAYED: BOXES[0]}, {Phase.PORTAL_VENOUS: BOXES[2]}]
+    found = classify_lesions(network, volumes, boxes, RECORD, options=SMALL, company=company)
+    by_record = [
+        [list((one or {}).values()) for one in classify_lesions(network, volumes, boxes[::2], record, options=SMALL)]
+        for record in (RECORD, ClinicalRecord())
+    ]
+    expected = joint_probabilities(np.array(by_record[0]), np.array(by_record[1]), company)
+    assert found[1] is None
+    assert found[0] is not None
+    assert found[2] is not None
+    assert list(found[0].values()) == pytest.approx(expected[0].tolist(), abs=1e-5)
+    assert list(found[2].values()) == pytest.approx(expected[1].tolist(), abs=1e-5)
+    assert not np.allclose(list(found[0].values()), by_record[0][0], atol=1e-3)
+    assert classify_lesions(network, volumes, [{}], RECORD, company=company) == [None]
 
 
 def test_a_lesion_in_no_usable_phase_gets_none_and_the_others_keep_their_place(

@@ -49,6 +49,7 @@ def test_every_package_becomes_a_network_with_what_its_metadata_says(models: Pat
     assert networks.detector_recall == 0.75
     assert networks.region_peak == networks.parameters["lesion_min_peak"] == 0.9
     assert networks.parameters["triage_benign_below"] == 0.2
+    assert networks.parameters["other_lesions_trust"] == 0.5
     assert networks.notes == ()
 
 
@@ -99,6 +100,12 @@ def test_a_damaged_package_is_refused_and_not_left_out(tmp_path: Path) -> None:
         ("nodulenet", {"input": INPUT | {"window_hu": [0, 100]}}, "takes a window"),
         ("lesionclassifier", {"triage": {"benign_below": 0.9, "malignant_from": 0.1}}, "triage thresholds"),
         ("lesionclassifier", {"triage": 0.5}, "at triage"),
+        ("lesionclassifier", {"company": "any"}, "at company"),
+        (
+            "lesionclassifier",
+            {"company": {"leading": [1.0], "found_with": [[1.0]], "trust": 1}},
+            "types found together",
+        ),
         ("lesionclassifier", {"crop": {"zoom": 2}}, "at crop.zoom"),
         ("lesionclassifier", {"crop": {"enlarge": "much"}}, "at crop"),
         ("lesiondetector", {"operating_point": {"least_mean_score": 2}}, "at least_mean_score"),

@@ -11,12 +11,15 @@ import torch
 from toy_pool import PV, toy_exam, toy_scan
 
 from LiverAILib.analysis.crops import CropOptions
+from LiverAILib.analysis.joint_types import count_company, joint_probabilities
 from LiverAILib.analysis.reading import TriageThresholds
 from LiverAILib.evaluation.groups import area
 from LiverAILib.evaluation.lesion_types import (
+    ALONE,
     Answers,
     RealAnswer,
     TypedLesions,
+    ablation_figures,
     ask,
     ask_real,
     real_figures,
@@ -106,6 +109,22 @@ def test_what_is_taken_away_is_not_looked_at(network: LesionClassifier, lesions:
             lesions.samples.images.float() / 127.5 - 1, lesions.samples.present, lesions.samples.clinical
         )
     assert everything.probability == pytest.approx(direct.numpy(), abs=1e-5)
+
+
+def test_lesions_of_an_exam_are_judged_together_if_it_is_known_which_types_go_with_which(
+    network: LesionClassifier, lesions: TypedLesions
+) -> None:
+    company = count_company([[CYST, CYST], [HCC], [1], [2], [3], [4], [6]], 7, trust=0.7)
+    known, unknown = (ask(network, lesions.samples, record=record).probability for record in (True, False))
+    together = ask(network, lesions.samples, company=company)
+    assert together.probability[:2] == pytest.approx(joint_probabilities(known[:2], unknown[:2], company))
+    assert together.probability[2:] == pytest.approx(joint_probabilities(known[2:], unknown[2:], company))
+    assert not np.allclose(together.probability, known, atol=1e-3)
+    portal = ask(network, lesions.samples, (PV,), company=company)
+    assert np.isnan(portal.probability[2]).all()  # its exam has the arterial phase only
+    figures, found = ablation_figures(network, lesions, together, "toys", company)
+    assert found[ALONE][1].probability == pytest.approx(known)
+    assert any(ALONE in figure.on for figure in figures)
 
 
 @pytest.mark.parametrize("inputs", ["images", "clinical"])

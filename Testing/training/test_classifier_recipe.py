@@ -32,7 +32,7 @@ TINY = ClassifierPreset(
 )
 SMALL = CropOptions(shape=(4, 32, 32))
 COARSE = PhantomOptions(spacing_mm=(6, 4, 4), liver_crop_mm=5, lesions=("cyst", "hcc", "hcc"))
-FEW = ClassifierRecipe(batch=8, learning_rate=0.01, phase_drop=0.1, item_drop=0.0, record_drop=0.0, noise=0.02)
+FEW = ClassifierRecipe(batch=8, learning_rate=0.01, phase_drop=0.1, item_drop=0.0, without_record=0.0, noise=0.02)
 
 
 def toy(count: int, first_patient: int, seed: int) -> LesionSamples:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from LiverAILib.analysis.calibrate import fit_temperature
+from LiverAILib.analysis.joint_types import TypeCompany
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.networks.lesion_classifier import CLASSES
 from LiverAILib.training.validated import (
@@ -14,6 +15,7 @@ from LiverAILib.training.validated import (
     choose_score,
     classifier_results,
     detector_results,
+    drawn_company,
 )
 
 
@@ -47,10 +49,26 @@ def test_the_classifiers_package_gets_a_triage_that_misses_no_tumour() -> None:
     logits[torch.arange(40), labels] = 4.0
     logits[1, CLASSES.index(LesionType.HCC)] = 9.0  # one cyst is taken for a tumour
     calibration = fit_temperature(logits.numpy(), labels.numpy())
-    extra, rows = classifier_results(logits, labels, torch.arange(40), 10, calibration)
-    values = {row["what"]: row["value"] for row in rows}
+    company = drawn_company()
+    extra, rows = classifier_results(logits, logits, labels, torch.arange(40), 10, calibration, company)
+    values = {row["what"]: row["value"] for row in rows if "by itself" not in row["on"]}
     assert values["seven-class accuracy"] == pytest.approx(39 / 40)
     assert values["triage: NPV of low risk"] == 1.0
     assert values["triage: share of low risk"] == pytest.approx((19 + 10) / 50)
     assert 0 < extra["triage"]["benign_below"] <= extra["triage"]["malignant_from"] <= 1
     assert extra["temperature"] == calibration.temperature
+    # one lesion a patient: nothing is gained by trusting others, so the first of equals
+    assert TypeCompany.from_metadata(extra["company"], 7).trust == 0.0
+    pairs = classifier_results(
+        0.1 * logits, 0.1 * logits, labels.sort()[0], torch.arange(40) // 4, 10, calibration, company
+    )
+    assert pairs[0]["company"]["trust"] == 1.0  # every patient's four are alike, and each by itself is doubtful
+
+
+def test_lesions_that_go_together_are_those_that_the_phantom_draws() -> None:
+    company = drawn_company()
+    metastasis, cyst, hcc = (CLASSES.index(kind) for kind in (LesionType.METASTASIS, LesionType.CYST, LesionType.HCC))
+    assert company.leading[metastasis] == pytest.approx(0.22, abs=0.01)
+    assert company.found_with[hcc][hcc] > 0.75
+    assert company.found_with[hcc][cyst] == max(p for k, p in enumerate(company.found_with[hcc]) if k != hcc)
+    assert 0 < company.found_with[hcc][metastasis] < 0.01
