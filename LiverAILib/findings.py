@@ -62,7 +62,7 @@ class Lesion(_Record):
     found_in: list[Phase] = Field(default=[], description="phases in which the detector found it; empty without one")
     approximate_in: list[Phase] = Field(default=[], description="phases in which its outline is a guess")
     type_probabilities: dict[LesionType, float] | None = Field(
-        default=None, description="calibrated, of all seven types; None if it was not classified"
+        default=None, description="of all seven types, the patient's other lesions considered; None if not classified"
     )
     verdict: Verdict | None = Field(default=None, description="None without a classifier")
     saliency_share: dict[Phase, float] = Field(
@@ -145,3 +145,9 @@ class Findings(_Record):
     reading: Reading | None = Field(default=None, description="None without a lesion classifier")
     hcc_risk: HCCRisk | None = Field(default=None, description="None without HCCNet or without a liver")
     slice_scores: dict[Phase, SliceScores] = {}
+
+    @property
+    def typed_together(self) -> bool:
+        """Whether the lesions' types lean on one another (`analysis.joint_types`)."""
+        typed = sum(lesion.type_probabilities is not None for lesion in self.lesions)
+        return typed > 1 and bool(self.parameters.get("other_lesions_trust", 0))

@@ -28,8 +28,9 @@ outlined wrongly; small lesions are missed; of fatty and very bright livers larg
 lies outside that liver is not found, and what LiverSegNet does not suspect rarely is. Boxes that touch may be linked to
 one lesion.""",
     "lesionclassifier": """It knows seven types and calls every lesion one of them, whatever it is. Types were learnt
-from synthetic lesions and real cysts; of real tumours only that they are malignant. It leans on the clinical record and
-on several phases: from one phase and without a record it is often wrong.""",
+from synthetic lesions and real cysts; of real tumours only that they are malignant. It leans on the clinical record, on
+several phases and on the patient's other lesions: from one phase and without a record it is often wrong, and a wrong
+finding may mislead it about the others.""",
     "nodulenet": """It scores slices, not lesions. Saliency shows where the network's activations are sparse and strong,
 which does not prove why it decided.""",
     "hccnet": """The risk score was learnt from synthetic HCC beside six other synthetic types. Slices with lesions of

@@ -362,10 +362,20 @@ def real_figures(answers: Sequence[RealAnswer], threshold: float) -> tuple[list[
     return figures, notes
 
 
-def worst_lesions(
-    labels: npt.NDArray[np.int64], answers: Answers, exams: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.bool_], Array]:
-    """Of each exam whether it holds a malignant lesion, and the highest probability of malignancy of its lesions."""
-    seeds = np.unique(exams)
-    worst = np.array([answers.malignancy[exams == seed].max() for seed in seeds])
-    return np.array([bool(MALIGNANT[labels[exams == seed]].any()) for seed in seeds]), worst
+def patient_figures(
+    labels: npt.NDArray[np.int64], answers: Answers, exams: npt.NDArray[np.int64], on: str
+) -> list[Figure]:
+    """Areas of patients by the lesion that is likeliest what is looked for: malignant, HCC."""
+    seeds, hcc = np.unique(exams), CLASSES.index(LesionType.HCC)
+    figures = []
+    for what, is_so, scores in (
+        ("malignant vs benign AUC, patients by their worst lesion", MALIGNANT[labels], answers.malignancy),
+        ("HCC vs others AUC, patients by their likeliest lesion", labels == hcc, answers.probability[:, hcc]),
+    ):
+        truth = np.array([bool(is_so[exams == seed].any()) for seed in seeds])
+        highest = np.array([scores[exams == seed].max() for seed in seeds])
+        if truth.any() and not truth.all():
+            area = auc_by_group(truth, highest, np.arange(len(truth)), name="AUC", unit="exams", grouped_by="exams")
+            units = f"{len(truth)} exams with a lesion ({int(truth.sum())} positive)"
+            figures.append(figure_of(area, what, on, units=units))
+    return figures

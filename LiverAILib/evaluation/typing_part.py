@@ -11,21 +11,19 @@ import numpy as np
 from LiverAILib.analysis.crops import CropOptions
 from LiverAILib.analysis.joint_types import TypeCompany
 from LiverAILib.analysis.reading import TriageThresholds
-from LiverAILib.evaluation.figures import figure_of
-from LiverAILib.evaluation.groups import auc_by_group
 from LiverAILib.evaluation.lesion_types import (
     MALIGNANT,
     TypedLesions,
     ablation_figures,
     ask,
     ask_real,
+    patient_figures,
     real_figures,
     thickness_figures,
     two_way_figures,
     type_figures,
     type_pictures,
     typed_lesions,
-    worst_lesions,
 )
 from LiverAILib.evaluation.part import Part, Picture, Say
 from LiverAILib.evaluation.pool import PooledExam
@@ -59,10 +57,7 @@ def classifier_part(
     decision = triage.decision if triage is not None else 0.5
     figures += two_way_figures(lesions.labels, answers, lesions.exams, decision, on)
     figures += thickness_figures(lesions, answers, on)
-    truth, worst = worst_lesions(lesions.labels, answers, lesions.exams)
-    if truth.any() and not truth.all():
-        by_patient = auc_by_group(truth, worst, np.arange(len(truth)), name="AUC", unit="exams", grouped_by="exams")
-        figures.append(figure_of(by_patient, "malignant vs benign AUC, patients by their worst lesion", on))
+    figures += patient_figures(lesions.labels, answers, lesions.exams, on)
     say("classifier: with parts of the input taken away")
     more, ablated = ablation_figures(network, lesions, answers, on, company)
     figures += more

@@ -126,6 +126,8 @@ def reading_lines(findings: Findings) -> list[str]:
         lines = ["No reading of the patient; the notes say why."]
     else:
         lines = ["Lesions were not classified."]
+    if findings.typed_together:
+        lines.append("Lesions were typed together: what one seems to be counts for the others.")
     risk = findings.hcc_risk
     if risk is None:
         return [*lines, "No HCC risk score."]

@@ -13,7 +13,6 @@ from toy_pool import PV, toy_exam, toy_scan
 from LiverAILib.analysis.crops import CropOptions
 from LiverAILib.analysis.joint_types import count_company, joint_probabilities
 from LiverAILib.analysis.reading import TriageThresholds
-from LiverAILib.evaluation.groups import area
 from LiverAILib.evaluation.lesion_types import (
     ALONE,
     Answers,
@@ -22,13 +21,13 @@ from LiverAILib.evaluation.lesion_types import (
     ablation_figures,
     ask,
     ask_real,
+    patient_figures,
     real_figures,
     thickness_figures,
     two_way_figures,
     type_figures,
     type_pictures,
     typed_lesions,
-    worst_lesions,
 )
 from LiverAILib.evaluation.part import draw_pictures
 from LiverAILib.evaluation.triage import (
@@ -149,9 +148,9 @@ def test_figures_of_known_answers(tmp_path: Path) -> None:
         f.what.split(",")[1].split()[0]: f.value for f in two_way_figures(known.labels, found, known.exams, 0.5, "t")
     }
     assert two == {"accuracy": 0.75, "sensitivity": 0.5, "specificity": 1.0, "precision": 1.0}
-    truth, worst = worst_lesions(known.labels, found, known.exams)
-    assert truth.tolist() == [True, False] * 10
-    assert area(truth, worst) == 1  # the worst lesion of each exam decides
+    patients = patient_figures(known.labels, found, known.exams, "toys")
+    assert [figure.value for figure in patients] == [1, 1]  # the worst, the likeliest lesion of each exam decides
+    assert patients[0].n == "20 exams with a lesion (10 positive)"
     assert {figure.what for figure in thickness_figures(known, found, "t")} == {
         "seven-class accuracy, slices of under 2.5 mm",
         "malignant vs benign AUC, slices of under 2.5 mm",
@@ -163,10 +162,13 @@ def test_figures_of_known_answers(tmp_path: Path) -> None:
 
 
 def test_real_tumours_and_cysts_are_asked_in_the_portal_phase(network: LesionClassifier) -> None:
-    found = ask_real(
-        network, [toy_scan("a", [BALL, OTHER], ["tumour", "cyst"]), toy_scan("b", [BALL], ["lesion"])], SMALL_CROPS
-    )
+    scans = [toy_scan("a", [BALL, OTHER], ["tumour", "cyst"]), toy_scan("b", [BALL], ["lesion"])]
+    found = ask_real(network, scans, SMALL_CROPS)
     assert [one.known for one in found] == ["tumour", "cyst"]  # "lesion": nobody knows what it is
+    cysts = count_company([[CYST, CYST]] * 50 + [[HCC]], 7, trust=1.0)
+    together = ask_real(network, scans, SMALL_CROPS, cysts)
+    assert [one.likeliest for one in together] == [LesionType.CYST] * 2
+    assert together[0].malignancy < found[0].malignancy
     made = [
         RealAnswer("a", "a", "tumour", 2.0, 0.7, LesionType.HCC),
         RealAnswer("a", "a", "tumour", 2.0, 0.2, LesionType.CYST),

@@ -151,6 +151,18 @@ def test_the_reading_stands_above_the_pictures_in_the_colour_of_its_triage(analy
     assert coloured(draw_overview(benign, study_of(portal_venous=[])), low) > 50
 
 
+def test_the_report_says_that_lesions_were_typed_together(analysis: Analysis) -> None:
+    words = "Lesions were typed together: what one seems to be counts for the others."
+    findings = analysis.findings
+    assert sum(lesion.type_probabilities is not None for lesion in findings.lesions) > 1
+    assert words not in reading_lines(findings)
+    together = findings.model_copy(update={"parameters": {**findings.parameters, "other_lesions_trust": 0.75}})
+    assert words in reading_lines(together)
+    assert words not in reading_lines(together.model_copy(update={"lesions": findings.lesions[:1]}))
+    alone = {**findings.parameters, "other_lesions_trust": 0.0}
+    assert words not in reading_lines(findings.model_copy(update={"parameters": alone}))
+
+
 def test_an_open_triage_is_said_in_words_and_reads_back(tmp_path: Path) -> None:
     study = study_of(portal_venous=[])
     analysis = analyze(study, SeesLiver(), networks=replace(stand_ins(), detector=None))
