@@ -20,13 +20,14 @@ def opinion_of(findings: Findings, findings_sha256: str, affine: npt.NDArray[np.
     """What the findings say. affine: of the reference phase, voxel index (x, y, z, 1) to LPS mm.
 
     Without a patient reading (no classifier) only the marks are known: nothing is made up. P(HCC) of a patient is the
-    highest of the lesions', and 0 without a lesion; where HCCNet's risk score has a threshold, that makes the HCC call.
+    highest of the lesions', and 0 without a lesion. The HCC call is whether HCC is the likeliest type of a lesion; only
+    where types are unknown HCCNet's risk score makes it, if it has a threshold.
     """
     reading, risk = findings.reading, findings.hcc_risk
     worst = next((lesion for lesion in findings.lesions if reading and lesion.id == reading.worst), None)
     verdict: Verdict | None = None
     p_hcc: float | None = None
-    hcc = risk.hcc if risk else None
+    hcc: bool | None = None
     if reading is not None and reading.malignant is not None:
         verdict = Verdict.MALIGNANT if reading.malignant else Verdict.BENIGN
         if not findings.lesions:
@@ -35,8 +36,10 @@ def opinion_of(findings: Findings, findings_sha256: str, affine: npt.NDArray[np.
     if reading is not None and None not in types:
         p_hcc = max((chances[LesionType.HCC] for chances in types if chances is not None), default=0.0)
     kind = worst.likeliest_type if worst else None
-    if hcc is None and verdict is not None and p_hcc is not None:
+    if verdict is not None and p_hcc is not None:
         hcc = any(lesion.likeliest_type is LesionType.HCC for lesion in findings.lesions)
+    elif risk is not None:
+        hcc = risk.hcc
     return AiOpinion(
         findings_sha256=findings_sha256,
         hcc=hcc,

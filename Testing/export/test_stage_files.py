@@ -22,7 +22,8 @@ from LiverAILib.export.report import reading_lines
 from LiverAILib.export.run_folder import looks_like_run, read_run, write_run
 from LiverAILib.export.words import found_words, risk_words, type_words
 from LiverAILib.findings import HCCRisk
-from LiverAILib.readerstudy.ai_opinion import read_opinion
+from LiverAILib.lesion_types import LesionType
+from LiverAILib.readerstudy.ai_opinion import opinion_of, read_opinion
 from LiverAILib.readerstudy.dataset import Verdict as StudyVerdict
 from LiverAILib.study import Study
 
@@ -161,6 +162,21 @@ def test_the_report_says_that_lesions_were_typed_together(analysis: Analysis) ->
     assert words not in reading_lines(together.model_copy(update={"lesions": findings.lesions[:1]}))
     alone = {**findings.parameters, "other_lesions_trust": 0.0}
     assert words not in reading_lines(findings.model_copy(update={"parameters": alone}))
+
+
+def test_the_lesions_types_make_the_hcc_call_and_the_risk_score_only_without_them(analysis: Analysis) -> None:
+    def call(**changes: object) -> bool | None:
+        return opinion_of(analysis.findings.model_copy(update=changes), "0" * 64, analysis.affine).hcc
+
+    risks = [HCCRisk(printed=0.01, unscaled=0.4, images=40, threshold=0.5, hcc=said) for said in (True, False)]
+    cyst = {kind: float(kind is LesionType.CYST) for kind in LesionType}
+    tumour = {kind: float(kind is LesionType.HCC) for kind in LesionType}
+    lesion = analysis.findings.lesions[0]
+    for risk in risks:
+        for types, said in ((cyst, False), (tumour, True)):
+            assert call(hcc_risk=risk, lesions=[lesion.model_copy(update={"type_probabilities": types})]) is said
+        assert call(hcc_risk=risk, reading=None) is risk.hcc
+    assert call(hcc_risk=None, reading=None) is None
 
 
 def test_an_open_triage_is_said_in_words_and_reads_back(tmp_path: Path) -> None:
