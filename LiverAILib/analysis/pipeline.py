@@ -208,7 +208,7 @@ def _read(
                 search_gap=search_gap(networks),
             )
         if found and study.clinical == ClinicalRecord():
-            warnings.append("There is no clinical record; without it the lesion types are much less sure.")
+            warnings.append("There is no clinical record; without it the lesion types are less sure.")
     if networks.nodules is not None or networks.hcc is not None:
         slices = stages.read_slices(study, segmentations, places, networks, progress)
         found = stages.with_shares(found, slices.shares)
