@@ -2,8 +2,9 @@
 
 Ours; the paper types each lesion by itself. Most lesions of a patient are of one kind, the leading one, and the others
 are what a liver often has besides, mostly cysts and haemangiomas. With p_i(t) the probability of type t from lesion i's
-images alone, pi(L) the share of patients led by type L, and q(t | L) the share of a patient's lesions that are of type
-t if L leads, lesion i's images speak for L by Z_i(L) = sum over t of q(t | L) p_i(t), and
+images alone (of a network that learnt from all types alike, so it is their likelihood but for a factor), pi(L) the
+share of patients led by type L, and q(t | L) the share of a patient's lesions that are of type t if L leads, lesion
+i's images speak for L by Z_i(L) = sum over t of q(t | L) p_i(t), and
 
     P(type of i is t) = sum over L of P_i(L) q(t | L) p_i(t) / Z_i(L),
     log P_i(L) = log pi(L) + log r(L) + log Z_i(L) + trust * sum over the other lesions j of log Z_j(L) + a constant.

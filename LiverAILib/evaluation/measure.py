@@ -99,6 +99,11 @@ class Evaluation:
         return load_segmenter(self.request.models, self.request.device)
 
     @cached_property
+    def kept_segmenter(self) -> KeptSegmenter:
+        """LiverSegNet; what it finds in the pool's exams is kept with them."""
+        return KeptSegmenter(self.segmenter, self.request.pool / "segmentations")
+
+    @cached_property
     def networks(self) -> Networks:
         """All others that are there."""
         return load_networks(self.packages, self.device)
@@ -191,7 +196,7 @@ class Evaluation:
     def _detector(self) -> tuple[Part, list[Picture]]:
         return detector_part(
             self.networks,
-            KeptSegmenter(self.segmenter, self.request.pool / "segmentations"),
+            self.kept_segmenter,
             self.pool.with_lesions(self.request.detector_lesions, EMPTY_EXAMS),
             self.pool.exams("phantom"),
             self.scans(),
@@ -199,7 +204,8 @@ class Evaluation:
         )
 
     def _whole(self) -> tuple[Part, list[Picture]]:
-        return whole_part(self.pool.exams("exam", self.request.whole_exams), self.segmenter, self.networks, self.say)
+        exams = self.pool.exams("exam", self.request.whole_exams)
+        return whole_part(exams, self.kept_segmenter, self.networks, self.say)
 
     def _segmentation(self) -> tuple[Part, list[Picture]]:
         request = self.request

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from LiverAILib.analysis.networks import Networks
 from LiverAILib.analysis.pipeline import analyze
 from LiverAILib.analysis.segment import Segmenter
+from LiverAILib.evaluation.detection import SMALL_MM
 from LiverAILib.evaluation.figures import Figure, figure_of
 from LiverAILib.evaluation.groups import share
 from LiverAILib.evaluation.overlap import dice, same_regions
@@ -20,6 +21,8 @@ from LiverAILib.evaluation.pool import PooledExam
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.readerstudy.statistics.lesion_level import false_marks_per_case
 from LiverAILib.readerstudy.statistics.marks import NOT_MARKED, CaseMarks
+
+LARGE_MM = 20.0
 
 
 @dataclass(frozen=True)
@@ -113,9 +116,17 @@ def whole_part(
     ]
     hits = np.array([hit for exam in done for hit in exam.hits], dtype=np.bool_)
     group = np.array([number for number, exam in enumerate(done) for _ in exam.hits], dtype=np.int64)
-    if len(hits):
-        found = share(hits, group, name="recall", unit="lesions", grouped_by="exams")
-        figures.append(figure_of(found, "recall of lesions, whole analysis", on))
+    size = np.array([diameter for exam in done for diameter in exam.diameters_mm])
+    for words, low, high in (
+        ("lesions", 0.0, np.inf),
+        ("lesions < 1 cm", 0.0, SMALL_MM),
+        ("lesions of 1 to 2 cm", SMALL_MM, LARGE_MM),
+        ("lesions of 2 cm or more", LARGE_MM, np.inf),
+    ):
+        own = (size >= low) & (size < high)
+        if own.any():
+            found = share(hits[own], group[own], name="recall", unit="lesions", grouped_by="exams")
+            figures.append(figure_of(found, f"recall of {words}, whole analysis", on))
     outlines = [pair for exam in done for pair in exam.outlines]
     if outlines:
         units = f"{len(outlines)} found lesions"

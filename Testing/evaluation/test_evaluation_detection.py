@@ -147,6 +147,9 @@ def test_the_whole_analysis_is_held_against_the_truth() -> None:
     part, _ = whole_part(exams, SeesLiver(), stand_ins(), silent)
     values = {figure.what: figure.value for figure in part.figures}
     assert values["recall of lesions, whole analysis"] == 0.5
+    by_size = [what for what in values if " cm" in what]
+    assert by_size == ["recall of lesions of 1 to 2 cm, whole analysis"]  # both are
+    assert values[by_size[0]] == 0.5
     assert values["false positives a case, whole analysis"] == 0
     assert values["seven-class accuracy of found lesions, whole analysis"] == 1
     assert values["liver Dice, mean, whole analysis"] == 1
