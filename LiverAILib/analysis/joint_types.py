@@ -81,6 +81,8 @@ def joint_probabilities(with_record: npt.ArrayLike, without_record: npt.ArrayLik
     """The probabilities (n, k) of all of one patient's lesions, from those of each lesion by itself, with the patient's
     record and without it. The order of the lesions does not matter.
     """
+    from scipy import special
+
     known, unknown = (np.clip(np.asarray(p, dtype=np.float64), _LEAST, 1) for p in (with_record, without_record))
     if not len(known):
         return known
@@ -89,7 +91,7 @@ def joint_probabilities(with_record: npt.ArrayLike, without_record: npt.ArrayLik
     evidence = np.log(speaks)
     patient = np.log(company.leading) + np.log(known / unknown).mean(axis=0)
     others = evidence.sum(axis=0) - evidence
-    weights = _shares(patient + evidence + company.trust * others)
+    weights = special.softmax(patient + evidence + company.trust * others, axis=1)
     return np.asarray(((weights / speaks)[:, :, None] * joined).sum(axis=1))
 
 
@@ -100,11 +102,6 @@ def joint_by_patient(with_record: Array, without_record: Array, patients: npt.Ar
         own = numbers == patient
         result[own] = joint_probabilities(with_record[own], without_record[own], company)
     return result
-
-
-def _shares(logarithms: Array) -> Array:
-    exponent = np.exp(logarithms - logarithms.max(axis=1, keepdims=True))
-    return np.asarray(exponent / exponent.sum(axis=1, keepdims=True))
 
 
 def count_company(patients: Sequence[Sequence[int]], kinds: int, trust: float, *, unseen: float = 0.005) -> TypeCompany:

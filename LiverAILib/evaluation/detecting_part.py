@@ -81,12 +81,13 @@ def detector_part(
 def _types(
     exam: PooledExam, case: DetectedCase, networks: Networks, group: int
 ) -> list[tuple[int, LesionType, float, LesionType]]:
-    """Of the found lesions with known type: exam, true type, probability of malignancy, likeliest type."""
+    """Of the found lesions with known type: exam, true type, probability of malignancy, likeliest type. All that was
+    found in the exam is typed together, as in an analysis.
+    """
     assert networks.classifier is not None
     truth = {lesion.id: lesion.type for lesion in exam.truth.lesions}
-    known = [(lesion, kind) for lesion, number in case.matched if number is not None and (kind := truth[number])]
     boxes: list[dict[Phase, IndexBox]] = []
-    for lesion, _ in known:
+    for lesion, _ in case.matched:
         own = {}
         for phase, box in lesion.boxes.items():
             z, y, x = box_slices(box, exam.study.volumes[phase].array.shape)
@@ -95,8 +96,8 @@ def _types(
     found = networks.classifier.run(exam.study.volumes, boxes, exam.study.clinical, lambda _: None)
     return [
         (group, kind, sum(chances[k] for k in LesionType if k.malignant), max(LesionType, key=chances.__getitem__))
-        for (_, kind), chances in zip(known, found, strict=True)
-        if chances is not None
+        for (_, number), chances in zip(case.matched, found, strict=True)
+        if chances is not None and number is not None and (kind := truth[number])
     ]
 
 
