@@ -85,6 +85,12 @@ def _lesion_classifier(preset: str) -> nn.Module:
     return LesionClassifier(preset)
 
 
+def _phase_comparison(preset: str) -> nn.Module:
+    from LiverAILib.networks.phase_comparison import PhaseComparisonNet
+
+    return PhaseComparisonNet(preset)
+
+
 def _resnet34(preset: str) -> nn.Module:
     from LiverAILib.networks.resnet34 import ResNet34
 
@@ -94,6 +100,7 @@ def _resnet34(preset: str) -> nn.Module:
 #: How each network that a bundle may name is built from its preset.
 NETWORKS: Mapping[str, Callable[[str], nn.Module]] = {
     "LiverSegNet": _liversegnet,
+    "PhaseComparisonNet": _phase_comparison,
     "LesionDetector": _lesion_detector,
     "LesionClassifier": _lesion_classifier,
     "NoduleNet": _resnet34,

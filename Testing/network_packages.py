@@ -13,6 +13,7 @@ from LiverAILib.bundles import NETWORKS, write_bundle
 
 INPUT = PACKAGE["input"] | {"phases": ["non_contrast", "arterial", "portal_venous"]}
 LABELS = {
+    "phasecomparison": ["lesion"],
     "lesiondetector": ["lesion"],
     "lesionclassifier": ["hcc", "icc", "metastasis", "fnh", "haemangioma", "cyst", "abscess"],
     "nodulenet": ["no nodule", "nodule"],
@@ -20,6 +21,11 @@ LABELS = {
 }
 #: What each package states beside the common keys.
 STATED: dict[str, dict[str, Any]] = {
+    "phasecomparison": {
+        "network": "PhaseComparisonNet",
+        "input": INPUT | {"in_plane_mm": 1.5},
+        "joint": {"segmentation": 0.25, "comparison": 0.75, "offset": 1.0},
+    },
     "lesiondetector": {"network": "LesionDetector", "operating_point": {"least_mean_score": 0.5}},
     "lesionclassifier": {
         "network": "LesionClassifier",

@@ -17,6 +17,7 @@ from LiverAILib.findings import Lesion
 from LiverAILib.study import Phase, Study, Volume
 
 if TYPE_CHECKING:
+    from LiverAILib.analysis.networks import Compare
     from LiverAILib.analysis.segment import Segmentation
 
 THRESHOLD = 0.6  # see Docs/decisions.md
@@ -55,9 +56,15 @@ class MeasuredLesions:
     unmeasured: tuple[str, ...] = ()
 
 
-def find_lesions(study: Study, segmentations: Mapping[Phase, Segmentation]) -> MeasuredLesions:
-    """Bring the phases' segmentations together, find the lesions and measure them, largest first."""
+def find_lesions(
+    study: Study, segmentations: Mapping[Phase, Segmentation], compare: Compare | None = None
+) -> MeasuredLesions:
+    """Bring the phases' segmentations together, and their comparison if there is one, find the lesions and measure
+    them, largest first.
+    """
     joint = join_phases(study, segmentations)
+    if compare is not None:
+        joint = compare(study, joint)
     volume = study.volumes[study.reference_phase]
     ids = label_lesions(joint.probability, volume.voxel_ml)
     ids = largest_first(ids, volume)[0]

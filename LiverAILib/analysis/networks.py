@@ -19,11 +19,18 @@ from LiverAILib.study import ClinicalRecord, Phase, Study, Volume
 if TYPE_CHECKING:
     from torch import nn
 
+    from LiverAILib.analysis.join import JointMap
     from LiverAILib.analysis.segment import Segmentation
     from LiverAILib.saliency import SaliencyMix
 
 Parameters = Mapping[str, float | int | str | bool]
 Run = TypeVar("Run")
+
+
+class Compare(Protocol):
+    """What `compare.PhaseComparer` does: the phases' joint lesion probability with what a comparison of them says."""
+
+    def __call__(self, study: Study, joint: JointMap) -> JointMap: ...
 
 
 class Detect(Protocol):
@@ -79,7 +86,8 @@ class Stage(Generic[Run]):
 
 @dataclass(frozen=True)
 class Networks:
-    """What is there of detector, classifier, NoduleNet (`nodules`) and HCCNet (`hcc`); None is left out.
+    """What is there of phase comparison, detector, classifier, NoduleNet (`nodules`) and HCCNet (`hcc`); None is left
+    out.
 
     detector_recall: share of its validation's lesions that the detector found, None if its package says none.
     region_peak: the lesion probability from which a region without a box of the detector's is a lesion too (see
@@ -89,6 +97,7 @@ class Networks:
     notes: on what is missing, for the findings' warnings.
     """
 
+    comparison: Stage[Compare] | None = None
     detector: Stage[Detect] | None = None
     detector_recall: float | None = None
     region_peak: float | None = None
@@ -116,5 +125,11 @@ class Networks:
     @property
     def _stages(
         self,
-    ) -> tuple[Stage[Detect] | None, Stage[Classify] | None, Stage[nn.Module] | None, Stage[nn.Module] | None]:
-        return self.detector, self.classifier, self.nodules, self.hcc
+    ) -> tuple[
+        Stage[Compare] | None,
+        Stage[Detect] | None,
+        Stage[Classify] | None,
+        Stage[nn.Module] | None,
+        Stage[nn.Module] | None,
+    ]:
+        return self.comparison, self.detector, self.classifier, self.nodules, self.hcc

@@ -5,6 +5,7 @@ the phases the network was trained for), these may stand in `configs/metadata.js
 
 | package | key | value |
 | --- | --- | --- |
+| phasecomparison | `joint` | fields of `JointWeights` that differ from its defaults |
 | lesiondetector | `operating_point` | `{"least_score": ..., "least_mean_score": ...}`: of slices' boxes, of lesions |
 | lesiondetector | `operating_point` | `{"region_peak": ...}`: of regions without a box; if not there, none counts |
 | lesiondetector | `operating_point` | `{"recall": ...}`: the share of validation lesions that is then found |
@@ -33,7 +34,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from LiverAILib.analysis.joint_types import TypeCompany
 from LiverAILib.analysis.lesions import PARAMETERS, IndexBox
-from LiverAILib.analysis.networks import Classify, Detect, Networks, SliceFormat, Stage
+from LiverAILib.analysis.networks import Classify, Compare, Detect, Networks, SliceFormat, Stage
 from LiverAILib.analysis.reading import TriageThresholds
 from LiverAILib.bundles import Bundle, find_bundle
 from LiverAILib.errors import BundleError
@@ -54,6 +55,7 @@ SURE_AUROC = 0.88
 
 #: The package of each stage, the network it has to hold, and what is missing without it.
 STAGE_PACKAGES: Mapping[str, tuple[str, str]] = {
+    "phasecomparison": ("PhaseComparisonNet", "the comparison of phases (each is searched for lesions by itself)"),
     "lesiondetector": ("LesionDetector", "the lesion detector (lesions are regions of high lesion probability)"),
     "lesionclassifier": ("LesionClassifier", "the lesion classifier (no lesion types and no reading of the patient)"),
     "nodulenet": ("NoduleNet", "NoduleNet (no nodule scores of slices and no saliency)"),
@@ -107,6 +109,8 @@ def load_networks(packages: Packages, device: torch.device) -> Networks:
     """The networks of the packages, on a device. Raises BundleError if weights or metadata do not fit."""
     found = packages.found
     networks = Networks(device=str(device), notes=packages.note)
+    if "phasecomparison" in found:
+        networks = replace(networks, comparison=_comparison(found["phasecomparison"], device))
     if "lesiondetector" in found:
         detector, recall, peak = _detector(found["lesiondetector"], device)
         networks = replace(networks, detector=detector, detector_recall=recall, region_peak=peak)
@@ -146,6 +150,28 @@ def load_networks(packages: Packages, device: torch.device) -> Networks:
             )
             networks = replace(networks, notes=(*networks.notes, note))
     return networks
+
+
+def _comparison(bundle: Bundle, device: torch.device) -> Stage[Compare]:
+    from LiverAILib.analysis.compare import JointWeights, PhaseComparer, joint_weights
+    from LiverAILib.analysis.phase_stack import StackFormat
+    from LiverAILib.networks.phase_comparison import PhaseComparisonNet
+
+    weights = JointWeights()
+    if "joint" in (bundle.metadata.model_extra or {}):
+        given = _mapping(bundle, "joint")
+        if unknown := set(given) - {field.name for field in fields(JointWeights)}:
+            raise _refused(bundle, f"joint.{sorted(unknown)[0]}")
+        try:
+            weights = joint_weights(given)
+        except ValueError as error:
+            raise _refused(bundle, "joint") from error
+    taken = StackFormat(bundle.metadata.input.in_plane_mm, bundle.metadata.input.min_slice_mm)
+    network, phases = bundle.load(), _phases(bundle)
+    assert isinstance(network, PhaseComparisonNet)
+    parameters = {"comparison_in_plane_mm": taken.in_plane_mm}
+    parameters |= {f"joint_{key}": value for key, value in weights.metadata().items()}
+    return Stage(PhaseComparer(network, device, taken, weights, phases), bundle.model, phases, parameters)
 
 
 def _detector(bundle: Bundle, device: torch.device) -> tuple[Stage[Detect], float | None, float | None]:

@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -97,10 +98,11 @@ def analyze(
     progress = progress or silent()
     networks = networks or Networks()
     if lesion_finder is not None:
-        networks = replace(networks, detector=None)
+        networks = replace(networks, comparison=None, detector=None)
     used = {**segmenter.parameters, **networks.parameters, **(parameters or {})}
     if lesion_finder is None and networks.detector is None:
-        lesion_finder = lesions.find_lesions
+        compare = networks.comparison.run if networks.comparison is not None else None
+        lesion_finder = partial(lesions.find_lesions, compare=compare)
         used |= lesions.PARAMETERS
     reference = study.reference_phase
     segmentations: dict[Phase, Segmentation] = {}
@@ -169,6 +171,8 @@ def _find(
     from LiverAILib.analysis.detected import measure_detected
 
     joint = join_phases(study, segmentations)
+    if networks.comparison is not None:
+        joint = networks.comparison.run(study, joint)
     boxes = stages.detect_phases(study, segmentations, joint, networks, progress)
     with progress.stage("lesions", "Matching, delineating and measuring lesions"):
         return measure_detected(study, segmentations, joint, boxes)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from LiverAILib.training.cases import Split
 
 DEFAULT_WORK = Path(".cache") / "training"
-NETWORKS = ("liversegnet", "detector", "classifier", "nodulenet", "hccnet")
+NETWORKS = ("liversegnet", "comparison", "detector", "classifier", "nodulenet", "hccnet")
 
 #: Options of the recipes that the command may change, and the networks that have them (all, where none is named).
 RECIPE_OPTIONS: Mapping[str, tuple[str, ...]] = {
@@ -33,10 +33,12 @@ RECIPE_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "cosine": ("classifier",),
 }
 
-#: Presets for the papers' ablations, by the networks that have them.
-ABLATIONS: Mapping[str, tuple[str, ...]] = {
-    "detector": ("compact-2d", "compact-image"),
-    "classifier": ("compact-without-interaction", "compact-images", "compact-clinical"),
+PRESETS = ("compact", "paper")
+#: Presets of networks that have others: for the papers' ablations, or as they are in no paper.
+OWN_PRESETS: Mapping[str, tuple[str, ...]] = {
+    "comparison": ("compact", "wide"),
+    "detector": (*PRESETS, "compact-2d", "compact-image"),
+    "classifier": (*PRESETS, "compact-without-interaction", "compact-images", "compact-clinical"),
 }
 
 
@@ -65,14 +67,14 @@ def add_parser(subparsers: Any, name: str = "train", **options: Any) -> argparse
         "--segmenter",
         type=Path,
         metavar="MODELS",
-        help="detector: the folder with the LiverSegNet whose lesion probability it is shown (default: the one that "
-        "ships)",
+        help="detector, comparison: the folder with the LiverSegNet whose lesion probability it is shown, or is joined "
+        "with (default: the one that ships)",
     )
     parser.add_argument(
         "--preset",
         default="compact",
-        help="compact (default) or paper; for the papers' ablations also "
-        + ", ".join(f"{name} ({network})" for network, names in ABLATIONS.items() for name in names),
+        help="compact (default) or paper; "
+        + "; ".join(f"{network}: {', '.join(names)}" for network, names in OWN_PRESETS.items()),
     )
     parser.add_argument("--threads", type=int, help="processor cores to use (default: all)")
     sides = parser.add_argument_group("sides")
@@ -159,7 +161,7 @@ def _say(text: str) -> None:
 
 def _recipe(args: argparse.Namespace) -> dict[str, Any]:
     """The recipe's options that were given. Raises StudyError for one that the network's recipe lacks."""
-    presets = ("compact", "paper", *ABLATIONS.get(args.network, ()))
+    presets = OWN_PRESETS.get(args.network, PRESETS)
     if args.preset not in presets:
         raise StudyError(f'{args.network} has no preset "{args.preset}". Choose from {", ".join(presets)}.')
     given: dict[str, Any] = {"preset": args.preset}
@@ -205,7 +207,7 @@ def _train(args: argparse.Namespace, split: Split, work: Path, recipe: Mapping[s
     from LiverAILib.training.trainers import TRAINERS, Asked, fill_pool, side_patients
 
     package, train = TRAINERS[args.network]
-    if args.network == "detector":
+    if args.network in ("detector", "comparison"):
         from LiverAILib.bundles import find_bundle
 
         _check_unseen(find_bundle("liversegnet", args.segmenter), split)

@@ -2,6 +2,7 @@
 
     lesions_KIND_SEED.npz    crops for the lesion classifier
     slices_KIND_SEED.npz     slices for NoduleNet and HCCNet
+    stack_KIND_SEED.npz      the phases beside each other, for PhaseComparisonNet
     volume_KIND_SEED_PHASE.npz   volumes for LiverSegNet and the lesion detector
 
 KIND is `exam` (on real anatomy), `phantom`, or `real` (a scan as it is: its slices, and for training the lesions that
@@ -25,10 +26,11 @@ from LiverAILib.training.cases import CaseFiles, TrainingCase
 from LiverAILib.training.exams import ExamOptions, ExamSource
 from LiverAILib.training.lesion_samples import LesionSamples, exam_lesions, real_tumours
 from LiverAILib.training.slice_samples import LabelledSlices, exam_slices, real_slices
+from LiverAILib.training.stacks import StackSample, exam_stack
 from LiverAILib.training.typed_exam import TypedExam
 from LiverAILib.training.volumes import load_volumes, save_volume
 
-Kind = Literal["lesions", "slices", "volume"]
+Kind = Literal["lesions", "slices", "volume", "stack"]
 
 #: Exams on validation patients have seeds from here on, so that no seed is used twice.
 VALIDATION_SEEDS = 500_000
@@ -81,6 +83,8 @@ def fill_with_exams(
             exam_lesions(exam, most=MOST_LESIONS, box_error=BOX_ERROR).save(folder / f"lesions_{kind}_{seed}.npz")
         if "slices" in wanted:
             exam_slices(exam, most=options.most_slices).save(folder / f"slices_{kind}_{seed}.npz")
+        if "stack" in wanted:
+            exam_stack(exam).save(folder / f"stack_{kind}_{seed}.npz")
         if "volume" in wanted:
             for phase in exam.study.volumes:
                 save_volume(folder / f"volume_{kind}_{seed}_{phase}.npz", exam, phase, options.in_plane_mm)
@@ -161,6 +165,14 @@ def load_labelled(folder: Path) -> LabelledSlices:
     if not any(len(part.nodule) for part in parts):
         raise StudyError(f"{folder} holds no slices. Make exams or phantoms first.")
     return LabelledSlices.joined(parts)
+
+
+def load_stacks(folder: Path) -> list[StackSample]:
+    """All stacks of a pool; about 5 MB of memory each. Raises StudyError if there is none."""
+    stacks = [StackSample.load(path) for path in sorted(folder.glob("stack_*.npz"))]
+    if not stacks:
+        raise StudyError(f"{folder} holds no stacks of phases. Make exams or phantoms first.")
+    return stacks
 
 
 def load_synthetic(folder: Path, in_plane_mm: float) -> list[TrainingCase]:

@@ -21,6 +21,7 @@ from LiverAILib.training.pools import (
     PoolOptions,
     load_labelled,
     load_lesions,
+    load_stacks,
     load_synthetic,
     make_pools,
     training_phantom,
@@ -285,6 +286,56 @@ def train_detector(asked: Asked) -> Bundle | None:
     return write_package(package[0], weights, described, recipe, loop, package[1])
 
 
+def train_phase_comparison(asked: Asked) -> Bundle | None:
+    """The comparison of phases."""
+    from LiverAILib.analysis.compare import PhaseComparer
+    from LiverAILib.analysis.phase_stack import STACK_PHASES, StackFormat
+    from LiverAILib.analysis.segment import load_segmenter
+    from LiverAILib.networks.phase_comparison import PhaseComparisonNet
+    from LiverAILib.training.kept_segmentations import KeptSegmenter
+    from LiverAILib.training.phase_comparison import ComparisonRecipe, ComparisonTask, train_comparison
+    from LiverAILib.training.validated_comparison import compare_exams, comparison_results
+
+    fill_pool(asked, "comparison")
+    recipe = ComparisonRecipe(**asked.recipe)
+    train, held = load_stacks(asked.pool / "train"), load_stacks(asked.pool / "validation")
+    task = ComparisonTask(train, held, recipe)
+    _begin(task.network, asked.start)
+    lesions = sum(len(sample.lesions) for sample in train)
+    asked.say(f"{len(train)} exams and phantoms, {lesions} lesions; {len(held)} for validation")
+    weights, loop = train_comparison(task, asked.work, minutes=asked.minutes, say=asked.say)
+    package = asked.provenance("stack")
+    if package is None:
+        return None
+    task.network.load_state_dict(_as_kept(weights, package))
+    assert isinstance(task.network, PhaseComparisonNet)
+    segmenter = KeptSegmenter(load_segmenter(asked.segmenter), asked.pool / "segmentations")
+    comparer = PhaseComparer(task.network, task.device)
+    asked.say("reading validation exams whole")
+    extra, rows = comparison_results(
+        compare_exams(comparer, validation_exams(asked, "stack", phantoms=False), segmenter)
+    )
+    described = Described(
+        network="PhaseComparisonNet",
+        task="Lesions of the liver in the contrast phases of a CT exam, compared with each other",
+        paper="LiverAI",
+        labels=["lesion"],
+        in_plane_mm=StackFormat().in_plane_mm,
+        shape=(7, "n", "n", "n"),
+        channels=[
+            *(f"{phase}, HU over the liver's" for phase in STACK_PHASES),
+            *(f"{phase}, whether there" for phase in STACK_PHASES),
+            "liver",
+        ],
+        output="logits",
+        kind="segmentation",
+        extra={"joined_with": {segmenter.model.name: segmenter.model.sha256}, **extra},
+        results=rows,
+        phases=STACK_PHASES,
+    )
+    return write_package(package[0], weights, described, recipe, loop, package[1])
+
+
 def train_liversegnet(asked: Asked) -> Bundle | None:
     """Liver and lesion segmentation."""
     from LiverAILib.training.liversegnet import SegmentationRecipe, SegmentationTask, train_segmentation
@@ -320,6 +371,7 @@ def train_liversegnet(asked: Asked) -> Bundle | None:
 #: By the name that `liverai train` takes: the package's name, and what trains it.
 TRAINERS: Mapping[str, tuple[str, Callable[[Asked], Bundle | None]]] = {
     "liversegnet": ("liversegnet", train_liversegnet),
+    "comparison": ("phasecomparison", train_phase_comparison),
     "detector": ("lesiondetector", train_detector),
     "classifier": ("lesionclassifier", train_classifier),
     "nodulenet": ("nodulenet", lambda asked: train_slices(asked, "nodulenet")),
@@ -333,6 +385,8 @@ def fill_pool(asked: Asked, network: str) -> None:
     """
     if network in ("liversegnet", "detector"):
         asked.fill("volume", validation=network == "detector")
+    elif network == "comparison":
+        asked.fill("stack")
     else:
         asked.fill("lesions", "slices")
 

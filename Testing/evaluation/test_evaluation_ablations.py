@@ -10,7 +10,7 @@ from LiverAILib.cli import build_parser
 from LiverAILib.errors import StudyError
 from LiverAILib.networks.cswin3d import CSWin3d
 from LiverAILib.networks.lesion_classifier import LesionClassifier
-from LiverAILib.training.command import ABLATIONS
+from LiverAILib.training.command import OWN_PRESETS
 
 
 def test_a_2d_backbone_does_not_look_at_the_neighbouring_slices() -> None:
@@ -34,9 +34,9 @@ def test_without_interaction_the_phases_meet_in_the_dense_layers_only() -> None:
     assert LesionClassifier("compact-images").head[0].in_features == 588
 
 
-@pytest.mark.parametrize(("network", "name"), [(n, p) for n, names in ABLATIONS.items() for p in names])
-def test_packages_of_every_ablation_can_be_built(network: str, name: str) -> None:
-    kind = {"detector": "LesionDetector", "classifier": "LesionClassifier"}[network]
+@pytest.mark.parametrize(("network", "name"), [(n, p) for n, names in OWN_PRESETS.items() for p in names])
+def test_packages_of_every_preset_can_be_built(network: str, name: str) -> None:
+    kind = {"comparison": "PhaseComparisonNet", "detector": "LesionDetector", "classifier": "LesionClassifier"}[network]
     built = NETWORKS[kind](name)
     assert sum(weight.numel() for weight in built.parameters()) > 1000
 

@@ -26,10 +26,12 @@ def inputs(name: str) -> tuple[Tensor, ...]:
     if name == "LesionClassifier":
         images = torch.rand((1, 3, 1, 2, 32, 32), generator=generator)
         return images, torch.tensor([[True, False, True]]), torch.zeros(1, 12)
+    if name == "PhaseComparisonNet":
+        return (torch.rand((1, 7, 3, 18, 16), generator=generator),)
     return (torch.rand((2, 1, 48, 48), generator=generator),)
 
 
-@pytest.mark.parametrize("name", ["LesionClassifier", "NoduleNet", "HCCNet"])
+@pytest.mark.parametrize("name", ["PhaseComparisonNet", "LesionClassifier", "NoduleNet", "HCCNet"])
 def test_exported_and_reloaded_weights_give_the_same_output(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = NETWORKS[name]("compact").eval()

@@ -95,6 +95,17 @@ def test_detector_is_trained_and_packed(data: Path, tmp_path: Path) -> None:
     assert load_networks(find_packages(tmp_path), torch.device("cpu")).detector is not None
 
 
+def test_comparison_is_trained_and_packed(data: Path, tmp_path: Path) -> None:
+    made = ("--exams", "2", "--validation-exams", "2", "--steps", "1", "--batch", "1", "-o", str(tmp_path), *TEXTS)
+    assert train("comparison", data, tmp_path / "pool", tmp_path / "work", *made, "--weight-bits", "7") == 0
+    metadata = find_bundle("phasecomparison", tmp_path).metadata
+    assert metadata.network == "PhaseComparisonNet"
+    assert metadata.input.phases == ["non_contrast", "arterial", "portal_venous"]
+    assert (metadata.model_extra or {})["training"]["exams"]["train"] == {"exam": 2, "phantom": 0, "real": 0}
+    assert "liversegnet" in (metadata.model_extra or {})["joined_with"]
+    assert load_networks(find_packages(tmp_path), torch.device("cpu")).comparison is not None
+
+
 def test_liversegnet_is_trained_and_packed(data: Path, tmp_path: Path) -> None:
     made = (
         "--exams",

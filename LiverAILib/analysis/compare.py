@@ -1,0 +1,136 @@
+"""Stage 1c: all phases compared with each other, where there are two or more. Not in the papers.
+
+LiverSegNet, and the papers' detector, see one phase at a time; a lesion that is bright in the arterial phase and like
+the liver in the portal venous one is judged there by one look only. Here a small network sees the phases beside each
+other, and its lesion probability and the segmentations' become one joint lesion probability:
+
+    logit(joint) = segmentation * logit(p) + comparison * logit(q) + offset
+
+with p the highest of any phase that counts (see `join`), q the comparison's, and weights from the package, where
+validation has chosen them so that the same thresholds serve as without the comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from LiverAILib.analysis.join import JointMap, Mask, bounding_box, resampled
+from LiverAILib.analysis.phase_stack import STACK_PHASES, PhaseStack, StackFormat, stack_phases
+from LiverAILib.analysis.segment import bfloat16_is_fast
+from LiverAILib.networks.phase_comparison import PhaseComparisonNet, comparison_input
+from LiverAILib.study import Phase, Source, Study, Volume
+
+LEAST_PHASES = 2
+PART_SLICES = 96  # looked at together; a longer stack goes through the network in parts
+OVERLAP_SLICES = 8  # more on each side of a part; what the network mixes reaches 5 slices
+SURE = 1e-4  # probabilities count as if they were this far from 0 and 1
+
+
+@dataclass(frozen=True)
+class JointWeights:
+    """How the joint lesion probability comes about, see above; the defaults take each for half."""
+
+    segmentation: float = 0.5
+    comparison: float = 0.5
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.segmentation, self.comparison) < 0 or self.segmentation + self.comparison <= 0:
+            raise ValueError("The weights of the joint lesion probability can't be negative, nor both 0.")
+
+    def joint(self, segmented: npt.NDArray[np.float32], compared: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The joint probability of two of any one shape; 0 where nothing was segmented and nothing compared."""
+        from scipy.special import expit, logit
+
+        p, q = (logit(values.clip(SURE, 1 - SURE)) for values in (segmented, compared))
+        found = expit(self.segmentation * p + self.comparison * q + np.float32(self.offset)).astype(np.float32)
+        return np.where((segmented > 0) | (compared > 0), found, np.float32(0))
+
+    def metadata(self) -> dict[str, float]:
+        """As a package states them."""
+        return {key: round(value, 4) for key, value in asdict(self).items()}
+
+
+class PhaseComparer:
+    """Brings the comparison into a joint map; `phases` are those that the network was trained for."""
+
+    def __init__(
+        self,
+        network: PhaseComparisonNet,
+        device: torch.device,
+        taken: StackFormat | None = None,
+        weights: JointWeights | None = None,
+        phases: frozenset[Phase] = frozenset(STACK_PHASES),
+    ) -> None:
+        self.network = network.to(device).eval()
+        self.device = device
+        self.taken = taken or StackFormat()
+        self.weights = weights or JointWeights()
+        self.phases = phases
+
+    def __call__(self, study: Study, joint: JointMap) -> JointMap:
+        """The joint map with the comparison's part, inside the reference phase's liver. As it is without a liver there,
+        or with fewer than `LEAST_PHASES` phases to compare.
+        """
+        found = self.look(study, joint)
+        if found is None:
+            return joint
+        box = bounding_box(joint.liver)
+        probability = np.zeros(joint.probability.shape, np.float32)  # what stays 0 takes no memory
+        inside = joint.liver[box]
+        probability[box] = np.where(inside, self.weights.joint(joint.probability[box], found), np.float32(0))
+        return replace(joint, probability=probability)
+
+    def look(self, study: Study, joint: JointMap) -> npt.NDArray[np.float32] | None:
+        """What the network alone says: lesion probability (z, y, x) in the bounding box of the reference phase's liver,
+        0 outside that liver; None where there is nothing to compare.
+        """
+        shifts = {phase: shift for phase, shift in joint.shifts.items() if phase in self.phases}
+        if len(shifts.keys() & set(STACK_PHASES)) < LEAST_PHASES or not joint.liver.any():
+            return None
+        reference = study.volumes[study.reference_phase]
+        stack = stack_phases(study.volumes, study.reference_phase, joint.liver, shifts, self.taken)
+        seen = Volume(compare_phases(self.network, stack, self.device), stack.affine, Source("comparison", "file"))
+        box = bounding_box(joint.liver)
+        place = reference.affine.copy()
+        place[:3, 3] = reference.to_lps([axis.start for axis in box])
+        z, y, x = seen.array.shape
+        whole = (slice(0, z), slice(0, y), slice(0, x))
+        found = resampled(seen.array, whole, seen, [axis.stop - axis.start for axis in box], place)
+        return np.where(joint.liver[box], found, np.float32(0))
+
+
+def compare_phases(network: PhaseComparisonNet, stack: PhaseStack, device: torch.device) -> npt.NDArray[np.float32]:
+    """Lesion probability (z, y, x) on a stack's grid; long stacks go through the network in overlapping parts."""
+    hu, present, liver = (torch.from_numpy(values) for values in (stack.hu, stack.present, stack.liver))
+    shown = comparison_input(hu, present, liver, torch.from_numpy(liver_hu(stack.hu, stack.liver > 0.5)))
+    depth = shown.shape[1]
+    parts = []
+    for first in range(0, depth, PART_SLICES):
+        low, high = max(first - OVERLAP_SLICES, 0), min(first + PART_SLICES + OVERLAP_SLICES, depth)
+        part = shown[:, low:high].to(device)
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_is_fast(device)):
+            logits = network(part.unsqueeze(0))[0]
+        kept = slice(first - low, first - low + min(PART_SLICES, depth - first))
+        parts.append(logits[kept].sigmoid().float().cpu())
+    return torch.cat(parts).numpy()
+
+
+def liver_hu(hu: npt.NDArray[np.float32], liver: Mask) -> npt.NDArray[np.float32]:
+    """Median HU of the liver in each phase: hu (phase, z, y, x), liver (z, y, x); 0 without a liver."""
+    if not liver.any():
+        return np.zeros(len(hu), np.float32)
+    return np.array([np.median(values[liver]) for values in hu], dtype=np.float32)
+
+
+def joint_weights(given: Mapping[str, Any]) -> JointWeights:
+    """From a package's metadata. Raises ValueError or pydantic's ValidationError if they make no sense."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(JointWeights).validate_python({**asdict(JointWeights()), **given})

@@ -1,0 +1,266 @@
+"""The recipe of PhaseComparisonNet, as a `Task` of the training loop (see `loop`).
+
+Parts of exams' stacks, most of them around a lesion, small ones the oftener. Varied: HU of each phase, noise, how well
+the phases lie over each other, the liver's outline, which phases are there; mirrored and turned in plane by right
+angles, as a lesion may be anywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from LiverAILib.analysis.compare import compare_phases
+from LiverAILib.analysis.lesions import MIN_LESION_ML
+from LiverAILib.analysis.phase_stack import STACK_PHASES, PhaseStack
+from LiverAILib.analysis.segment import bfloat16_is_fast
+from LiverAILib.evaluation.overlap import same_regions
+from LiverAILib.networks.phase_comparison import PhaseComparisonNet, comparison_input
+from LiverAILib.study import Phase
+from LiverAILib.training.loop import Loop
+from LiverAILib.training.stack_implants import implant_in_stack
+from LiverAILib.training.stacks import StackSample, hu_of, lesion_weights
+from LiverAILib.training.validated import FoundInCase, choose_score
+
+GROW = 0.5  # regions over this are held against the true lesions in validation
+ENTROPY_VOXELS = 50_000  # over so many voxels the weighted entropy of a part is averaged
+OVERLAP_SHARE = 0.5
+MOST_IMPLANTS = 4
+REAL_CHANCE = 0.25  # that a part lies around a lesion of the scan's own: there are few, in all exams made on it
+PORTAL = STACK_PHASES.index(Phase.PORTAL_VENOUS)
+
+
+@dataclass(frozen=True)
+class ComparisonRecipe:
+    """Options of one training.
+
+    size: of a part (z, y, x) in voxels. at_lesion: chance of a part around a lesion; inside it, a lesion's chance grows
+    with the root of its weight. implants: chance that lesions are put in (see `stack_implants`). gain, shift_hu,
+    noise_hu: of each phase's HU, about its liver's. misplaced: chance that a phase other than the portal venous one
+    lies a slice off; in plane it is up to a pixel off. outlined: chance that the liver's outline is another. lost:
+    chance that a phase, or all but the portal venous one, are not there. outside: what a voxel outside the liver
+    counts. miss: what a missed lesion voxel counts in the overlap term, of 1 with a wrong one.
+    """
+
+    preset: str = "compact"
+    steps: int = 11_000
+    batch: int = 4
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-4
+    warmup: int = 200
+    size: tuple[int, int, int] = (16, 96, 96)
+    at_lesion: float = 0.6
+    implants: float = 0.5
+    gain: float = 0.1
+    shift_hu: float = 4.0
+    noise_hu: float = 10.0
+    misplaced: float = 0.3
+    outlined: float = 0.6
+    lost: float = 0.25
+    outside: float = 0.2
+    miss: float = 0.7
+    seed: int = 7
+
+
+class _Chance:
+    """Draws from a generator."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.generator = generator
+
+    def between(self, low: float, high: float) -> float:
+        return low + (high - low) * float(torch.rand(1, generator=self.generator))
+
+    def happens(self, chance: float) -> bool:
+        return self.between(0, 1) < chance
+
+    def below(self, count: int) -> int:
+        return int(torch.randint(count, (1,), generator=self.generator))
+
+    def noise(self, shape: Sequence[int]) -> Tensor:
+        return torch.randn(tuple(shape), generator=self.generator)
+
+
+class ComparisonTask:
+    """What the loop trains."""
+
+    title = "PhaseComparisonNet"
+
+    def __init__(
+        self, samples: Sequence[StackSample], validation: Sequence[StackSample], recipe: ComparisonRecipe
+    ) -> None:
+        if not samples:
+            raise ValueError("A training of the comparison needs exams or phantoms.")
+        self.samples, self.validation, self.recipe = list(samples), list(validation), recipe
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        with torch.random.fork_rng():
+            torch.manual_seed(recipe.seed)
+            self.network: nn.Module = PhaseComparisonNet(recipe.preset).to(self.device)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step: linear warm-up, then along a cosine to a hundredth."""
+        recipe = self.recipe
+        if step < recipe.warmup:
+            return recipe.learning_rate * (step + 1) / recipe.warmup
+        part = min((step - recipe.warmup) / max(recipe.steps - recipe.warmup, 1), 1.0)
+        return recipe.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * part)))
+
+    def draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """One batch: input (batch, 7, z, y, x), target and weight (batch, z, y, x)."""
+        chance = _Chance(generator)
+        parts = [self._part(chance) for _ in range(self.recipe.batch)]
+        shown, target, weight = zip(*parts, strict=True)
+        return torch.stack(shown), torch.stack(target), torch.stack(weight)
+
+    def _part(self, chance: _Chance) -> tuple[Tensor, Tensor, Tensor]:
+        recipe = self.recipe
+        sample = self.samples[chance.below(len(self.samples))]
+        first = self._corner(sample, chance)
+        cut = self._cut(sample, first)
+        liver, ids, weights = sample.liver[cut].float() / 255, sample.ids[cut].long(), sample.weights
+        hu = torch.stack([self._phase(sample, number, first, chance) for number in range(len(STACK_PHASES))])
+        if chance.happens(recipe.implants):
+            count = 1 + chance.below(MOST_IMPLANTS)
+            hu, more = implant_in_stack(hu, liver, ids, sample.liver_hu, sample.spacing_mm, count, chance.generator)
+            weights = torch.where(torch.arange(256) <= int(ids.max()), weights, lesion_weights(more, sample.voxel_ml))
+            ids = more
+        weight = torch.where((liver > 0.1) | (ids > 0), weights[ids], recipe.outside)
+        target = (ids > 0).float()
+        if chance.happens(recipe.outlined):
+            liver = _another_outline(liver, chance)
+        shown = comparison_input(hu, self._present(sample, chance), liver, sample.liver_hu)
+        missing = [
+            side for n, m in zip(reversed(target.shape), reversed(recipe.size), strict=True) for side in (0, m - n)
+        ]
+        parts = [F.pad(values, missing) for values in (shown, target, weight)]
+        flips = [axis for axis in (-1, -2, -3) if chance.happens(0.5)]
+        parts = [values.flip(flips) for values in parts]
+        if chance.happens(0.5):
+            parts = [values.transpose(-1, -2) for values in parts]
+        return parts[0], parts[1], parts[2]
+
+    def _corner(self, sample: StackSample, chance: _Chance) -> list[int]:
+        """The first voxel of a part: around a lesion, or around a voxel of the liver."""
+        voxels = sample.liver_voxels
+        if sample.lesions and chance.happens(self.recipe.at_lesion):
+            numbers = list(sample.lesions)
+            chances = sample.weights[numbers].sqrt() * torch.where(sample.real[numbers], REAL_CHANCE, 1.0)
+            voxels = sample.lesions[numbers[int(torch.multinomial(chances, 1, generator=chance.generator))]]
+        centre = voxels[chance.below(len(voxels))].tolist()
+        wanted = [
+            at - size // 2 + round(chance.between(-0.3, 0.3) * size)
+            for at, size in zip(centre, self.recipe.size, strict=True)
+        ]
+        return self._inside(sample, wanted)
+
+    def _inside(self, sample: StackSample, first: Sequence[int]) -> list[int]:
+        sizes = zip(first, self.recipe.size, sample.ids.shape, strict=True)
+        return [min(max(at, 0), max(length - size, 0)) for at, size, length in sizes]
+
+    def _cut(self, sample: StackSample, first: Sequence[int]) -> tuple[slice, slice, slice]:
+        z, y, x = (slice(at, at + size) for at, size in zip(self._inside(sample, first), self.recipe.size, strict=True))
+        return z, y, x
+
+    def _phase(self, sample: StackSample, number: int, first: Sequence[int], chance: _Chance) -> Tensor:
+        """HU of one phase in a part, varied."""
+        recipe = self.recipe
+        off = [0, 0, 0]
+        if number != PORTAL:
+            off = [chance.below(3) - 1 if chance.happens(recipe.misplaced) else 0, *(chance.below(3) - 1 for _ in "yx")]
+        place = self._cut(sample, [at + by for at, by in zip(first, off, strict=True)])
+        liver = float(sample.liver_hu[number])
+        hu = (hu_of(sample.hu[number][place]) - liver) * (1 + chance.between(-1, 1) * recipe.gain) + liver
+        hu = hu + chance.between(-1, 1) * recipe.shift_hu
+        if chance.happens(0.5):
+            noise = chance.noise(hu.shape)
+            if chance.happens(0.5):
+                noise = 2 * F.avg_pool2d(noise.unsqueeze(0), 3, 1, 1)[0]
+            hu = hu + noise * chance.between(0, recipe.noise_hu)
+        return hu
+
+    def _present(self, sample: StackSample, chance: _Chance) -> Tensor:
+        """Which phases are shown: at times one fewer, or the portal venous one alone."""
+        present = sample.present.clone()
+        if chance.happens(self.recipe.lost):
+            if chance.happens(0.5):
+                present[chance.below(len(present))] = False
+            else:
+                present &= torch.arange(len(present)) == PORTAL
+        return present if present.any() else sample.present
+
+    def loss(self, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """Weighted cross entropy, and a Tversky term over the batch."""
+        shown, target, weight = (values.to(self.device) for values in batch)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16_is_fast(self.device)):
+            logits = self.network(shown)
+        entropy = F.binary_cross_entropy_with_logits(logits, target, weight, reduction="sum")
+        probability = logits.sigmoid()
+        hit = (weight * probability * target).sum()
+        wrong = (weight * probability * (1 - target)).sum()
+        missed = (weight * (1 - probability) * target).sum()
+        miss = self.recipe.miss
+        overlap = 1 - (hit + 10) / (hit + (1 - miss) * wrong + miss * missed + 10)
+        return entropy / (ENTROPY_VOXELS * len(shown)) + OVERLAP_SHARE * overlap
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """The highest recall at no more than one false region a validation exam, of all lesions and of those under
+        0.52 ml (1 cm), in the true liver.
+        """
+        assert isinstance(network, PhaseComparisonNet)
+        found = [found_regions(compare_sample(network, sample, self.device), sample) for sample in self.validation]
+        choice = choose_score({(0.0, 0.0): found})
+        if choice is None:
+            return {}
+        return {"recall": choice.recall, "false positives a case": choice.false_a_case}
+
+
+def _another_outline(liver: Tensor, chance: _Chance) -> Tensor:
+    """The liver (z, y, x) with a border that wanders in and out by some pixels."""
+    coarse = chance.noise((1, 1, *(max(2, n // step) for n, step in zip(liver.shape, (4, 10, 10), strict=True))))
+    wander = F.interpolate(coarse, size=liver.shape, mode="trilinear")[0, 0]
+    blurred = F.avg_pool2d(liver.unsqueeze(0), 9, 1, 4, count_include_pad=False)[0]
+    return (blurred + 0.25 * wander + chance.between(-0.15, 0.15) > 0.5).float()
+
+
+def compare_sample(network: PhaseComparisonNet, sample: StackSample, device: torch.device) -> npt.NDArray[np.float32]:
+    """Lesion probability (z, y, x) in a sample's liver."""
+    affine = np.diag([*sample.spacing_mm[::-1], 1.0])
+    liver = (sample.liver.numpy() / 255).astype(np.float32)
+    stack = PhaseStack(hu_of(sample.hu).numpy(), sample.present.numpy(), liver, affine)
+    return np.where(liver > 0.5, compare_phases(network, stack, device), np.float32(0))
+
+
+def found_regions(probability: npt.NDArray[np.float32], sample: StackSample) -> FoundInCase:
+    """The regions of a lesion probability over `GROW` by their peaks, held against the sample's lesions."""
+    from scipy import ndimage
+
+    regions, count = ndimage.label(probability > GROW, np.ones((3, 3, 3)))
+    true, numbers = np.unique(sample.ids.numpy(), return_inverse=True)
+    ids = numbers.reshape(sample.ids.shape) + (true[0] != 0)
+    lesions = int(ids.max())
+    if not count:
+        return FoundInCase(np.zeros(0), np.zeros((0, lesions), np.bool_))
+    large = np.bincount(regions.ravel())[1:] * sample.voxel_ml >= MIN_LESION_ML
+    peaks = np.asarray(ndimage.maximum(probability, regions, np.arange(1, count + 1)), dtype=np.float64)
+    return FoundInCase(peaks[large], same_regions(regions, ids)[large])
+
+
+def train_comparison(
+    task: ComparisonTask, work: Path, *, minutes: float | None = None, say: Callable[[str], None] = print
+) -> tuple[dict[str, Tensor], Loop]:
+    """Train in a work folder, on from its last checkpoint if there is one; the averaged weights, and the loop."""
+    recipe = task.recipe
+    sizes = {key: value for key, value in asdict(recipe).items() if key == "preset"}
+    loop = Loop(task, work, recipe.steps, recipe.seed, sizes, validate_every=500, say=say, minutes=minutes)
+    return loop.run(), loop

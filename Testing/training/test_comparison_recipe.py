@@ -1,0 +1,209 @@
+"""The recipe of PhaseComparisonNet: stacks of exams, lesions put in, what is drawn, what validation chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from stage_exams import ART, LIVER_HU, PV, exam_volume
+
+from LiverAILib.analysis.compare import JointWeights
+from LiverAILib.networks import phase_comparison as network_module
+from LiverAILib.networks.phase_comparison import HU_SCALE, PhaseComparisonPreset
+from LiverAILib.study import Phase
+from LiverAILib.training.phase_comparison import (
+    PORTAL,
+    ComparisonRecipe,
+    ComparisonTask,
+    found_regions,
+    train_comparison,
+)
+from LiverAILib.training.pools import training_phantom
+from LiverAILib.training.stack_implants import implant_in_stack
+from LiverAILib.training.stacks import MOST_WEIGHT, StackSample, exam_stack, lesion_weights
+from LiverAILib.training.validated_comparison import ALONE, ComparedExam, choose_joint, comparison_results, outcome_of
+
+SPACING = (4.0, 1.5, 1.5)
+RECIPE = ComparisonRecipe(preset="tiny", steps=4, batch=2, size=(8, 32, 32), warmup=2)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def sample(*, lesion: bool = True) -> StackSample:
+    """A liver in all phases with a dark lesion, by the same rules as an analysis's."""
+    volume = exam_volume([((18.0, 32.0, 36.0), 9.0, 60)] if lesion else [])
+    levels = np.rint((volume.array.clip(-40, 160) + 40.0) * 1.275).astype(np.uint8)
+    hu = torch.from_numpy(np.stack([levels] * 3))
+    ids = torch.from_numpy((volume.array == 60).astype(np.uint8))
+    liver = torch.from_numpy(np.where(volume.array > 0, 255, 0).astype(np.uint8))
+    real = torch.zeros(256, dtype=torch.bool)
+    return StackSample(hu, torch.ones(3, dtype=torch.bool), liver, ids, real, SPACING)
+
+
+@pytest.fixture
+def task(monkeypatch: pytest.MonkeyPatch) -> ComparisonTask:
+    monkeypatch.setitem(network_module.PRESETS, "tiny", PhaseComparisonPreset((4, 6, 8)))
+    return ComparisonTask([sample(), sample(lesion=False)], [sample()], RECIPE)
+
+
+def test_a_phantoms_stack_shows_its_lesions_in_their_places_and_comes_back_from_its_file(tmp_path: Path) -> None:
+    phantom = next(exam for exam in map(training_phantom, range(20)) if len(exam.truth.lesions))
+    stack = exam_stack(phantom)
+    stack.save(tmp_path / "stack.npz")
+    again = StackSample.load(tmp_path / "stack.npz")
+    assert again.spacing_mm == stack.spacing_mm
+    for key in ("hu", "present", "liver", "ids", "real"):
+        assert torch.equal(getattr(again, key), getattr(stack, key))
+    assert stack.present.all()
+    assert stack.hu.shape[1:] == stack.ids.shape == stack.liver.shape
+    reference = phantom.lesion_ids[PV]
+    voxel_ml = phantom.study.volumes[PV].voxel_ml
+    for lesion in phantom.truth.lesions:
+        true = np.count_nonzero(reference == lesion.id) * voxel_ml
+        assert float((stack.ids == lesion.id).sum()) * stack.voxel_ml == pytest.approx(true, rel=0.2, abs=0.1)
+    assert float((stack.liver > 127).sum()) * stack.voxel_ml == pytest.approx(
+        np.count_nonzero(phantom.liver_mask(PV)) * voxel_ml, rel=0.05
+    )
+    assert not stack.real.any()
+
+
+def test_the_smaller_a_lesion_the_more_its_voxels_count() -> None:
+    ids = torch.zeros((10, 40, 40), dtype=torch.uint8)
+    ids[:5] = 1
+    ids[6, :10, :10] = 2
+    ids[8, 0, 0] = 3
+    weights = lesion_weights(ids, 0.02)
+    assert weights[[0, 1]].tolist() == [1, 1]
+    assert 1 < weights[2] < weights[3] <= MOST_WEIGHT
+
+
+def test_implants_lie_in_the_liver_look_different_and_leave_the_rest_alone() -> None:
+    plain = sample(lesion=False)
+    hu = torch.full((3, *plain.ids.shape), float(LIVER_HU)) + 3 * torch.randn(
+        3, *plain.ids.shape, generator=generator()
+    )
+    liver, ids = plain.liver.float() / 255, plain.ids.long()
+    put = 0
+    for seed in range(12):
+        level = torch.tensor([55.0, 75.0, 110.0])
+        changed, more = implant_in_stack(hu, liver, ids, level, SPACING, 3, generator(seed))
+        lesions = more > 0
+        put += int(more.max())
+        assert not (lesions & (liver < 0.5)).any()
+        assert torch.equal(changed[:, liver == 0], hu[:, liver == 0])
+        assert lesions.any()
+        again = implant_in_stack(hu, liver, ids, level, SPACING, 3, generator(seed))
+        assert torch.equal(again[0], changed)
+        assert float((changed - hu).abs().mean(dim=0)[lesions].mean()) > 5
+    assert put > 18
+    assert torch.equal(implant_in_stack(hu, 0 * liver, ids, level, SPACING, 3, generator())[0], hu)
+
+
+def test_implants_are_numbered_on_and_do_not_touch_what_is_there() -> None:
+    there = sample()
+    hu = torch.full((3, *there.ids.shape), float(LIVER_HU))
+    for seed in range(8):
+        liver, ids = there.liver.float() / 255, there.ids.long()
+        changed, more = implant_in_stack(hu, liver, ids, torch.full((3,), 110.0), SPACING, 4, generator(seed))
+        assert torch.equal(more == 1, ids == 1)
+        assert torch.equal(changed[:, ids == 1], hu[:, ids == 1])
+        assert set(more.unique().tolist()) <= set(range(6))
+
+
+def test_a_step_draws_parts_of_one_size_with_lesions_that_weigh_more(task: ComparisonTask) -> None:
+    shown, target, weight = task.draw(generator(1))
+    assert shown.shape == (2, 7, 8, 32, 32)
+    assert target.shape == weight.shape == (2, 8, 32, 32)
+    again = task.draw(generator(1))
+    assert all(torch.equal(a, b) for a, b in zip((shown, target, weight), again, strict=True))
+    every = [task.draw(generator(seed)) for seed in range(30)]
+    assert all(w[t > 0].min() >= 1 for _, t, w in every if t.any())
+    beside = torch.cat([w[t == 0] for _, t, w in every]).unique().tolist()
+    assert beside == pytest.approx([RECIPE.outside, 1.0])
+    present = torch.cat([x[:, 3:6].amax(dim=(2, 3, 4)) for x, _, _ in every])
+    assert (present[:, PORTAL] == 1).float().mean() > 0.9
+    alone = present.sum(dim=1) == 1
+    assert 0 < alone.float().mean() < 0.3
+    assert (present[alone][:, PORTAL] == 1).all()
+
+
+def test_without_variation_a_part_is_what_the_analysis_shows(task: ComparisonTask) -> None:
+    still = replace(
+        RECIPE, gain=0.0, shift_hu=0.0, noise_hu=0.0, misplaced=0.0, outlined=0.0, lost=0.0, implants=0.0, at_lesion=1.0
+    )
+    quiet = ComparisonTask([sample()], [], still)
+    shown, target, _ = quiet.draw(generator())
+    lesion = target > 0
+    assert lesion.any()
+    assert shown[:, PORTAL][lesion].mean() == pytest.approx((60 - LIVER_HU) / HU_SCALE, abs=0.01)
+    assert shown[:, 6][lesion].mean() == pytest.approx(1, abs=0.01)
+
+
+def test_regions_are_held_against_lesions(task: ComparisonTask) -> None:
+    one = sample()
+    probability = np.where(one.ids.numpy() > 0, 0.9, 0.0).astype(np.float32)
+    probability[14:16, 20:24, 20:24] = 0.7
+    found = found_regions(probability, one)
+    assert sorted(found.scores.tolist()) == pytest.approx([0.7, 0.9])
+    assert found.hits[found.scores > 0.8].tolist() == [[True]]
+    assert found_regions(0 * probability, one).hits.shape == (0, 1)
+    assert set(task.validate(task.network.eval())) == {"recall", "false positives a case"}
+
+
+def test_a_training_goes_on_where_it_was_stopped(task: ComparisonTask, tmp_path: Path) -> None:
+    whole, _ = train_comparison(task, tmp_path / "whole", say=lambda _: None)
+    first = ComparisonTask(task.samples, task.validation, replace(RECIPE, steps=2))
+    train_comparison(first, tmp_path / "parts", say=lambda _: None)
+    second = ComparisonTask(task.samples, task.validation, RECIPE)
+    parts, loop = train_comparison(second, tmp_path / "parts", say=lambda _: None)
+    assert loop.step == 4
+    assert parts.keys() == whole.keys()
+    with pytest.raises(ValueError, match="needs exams or phantoms"):
+        ComparisonTask([], [], RECIPE)
+
+
+def compared(*, only_compared: bool) -> ComparedExam:
+    """A small lesion that the segmentations do not see, a large one that they see, and a false one of theirs."""
+    ids = np.zeros((10, 40, 40), np.uint8)
+    ids[4:6, 5:12, 5:12], ids[2:8, 20:32, 20:32] = 1, 2
+    segmented = np.where(ids == 2, 0.95, 0).astype(np.float32)
+    segmented[4:6, 34:39, 5:10] = 0.9
+    seen = np.where(ids > 0, 0.98, 0.01).astype(np.float32)
+    return ComparedExam(segmented, seen if only_compared else 0 * seen, ids, (1, 2), 0, 0.02)
+
+
+def test_the_weights_are_those_that_find_most_with_few_false_lesions() -> None:
+    exams = [compared(only_compared=True)] * 3
+    alone = outcome_of(exams, ALONE)
+    assert (alone.recall, alone.false_an_exam) == (0.5, 1.0)
+    chosen = choose_joint(exams)
+    assert (chosen.recall, chosen.false_an_exam) == (1.0, 0.0)
+    assert chosen.dice == pytest.approx(1.0)
+    extra, rows = comparison_results(exams)
+    assert JointWeights(**extra["joint"]) == chosen.weights
+    assert [(row["what"], row["value"]) for row in rows][:2] == [("recall", 1.0), ("false positives an exam", 0.0)]
+    assert comparison_results([]) == ({}, [])
+    assert choose_joint([compared(only_compared=False)]).recall == 0.5
+
+
+def test_lesions_outside_the_liver_that_was_found_count_as_missed() -> None:
+    assert outcome_of([replace(compared(only_compared=True), missed=2)], ALONE).recall == 0.25
+
+
+def test_stacks_have_the_phases_that_the_network_takes() -> None:
+    assert network_module.PHASES == 3
+    assert (Phase.NON_CONTRAST, ART, PV)[PORTAL] is PV
