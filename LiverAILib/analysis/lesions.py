@@ -12,12 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from LiverAILib.analysis.axes import canonical_axes, to_canonical
-from LiverAILib.analysis.join import MAX_SHIFT_MM, Mask, bounding_box, join_phases
+from LiverAILib.analysis.join import MAX_SHIFT_MM, JointMap, Mask, bounding_box, join_phases
 from LiverAILib.findings import Lesion
 from LiverAILib.study import Phase, Study, Volume
 
 if TYPE_CHECKING:
-    from LiverAILib.analysis.networks import Compare
     from LiverAILib.analysis.segment import Segmentation
 
 THRESHOLD = 0.6  # see Docs/decisions.md
@@ -56,15 +55,13 @@ class MeasuredLesions:
     unmeasured: tuple[str, ...] = ()
 
 
-def find_lesions(
-    study: Study, segmentations: Mapping[Phase, Segmentation], compare: Compare | None = None
-) -> MeasuredLesions:
-    """Bring the phases' segmentations together, and their comparison if there is one, find the lesions and measure
-    them, largest first.
-    """
-    joint = join_phases(study, segmentations)
-    if compare is not None:
-        joint = compare(study, joint)
+def find_lesions(study: Study, segmentations: Mapping[Phase, Segmentation]) -> MeasuredLesions:
+    """Bring the phases' segmentations together, find the lesions and measure them, largest first."""
+    return lesions_in(study, join_phases(study, segmentations))
+
+
+def lesions_in(study: Study, joint: JointMap) -> MeasuredLesions:
+    """The lesions of a joint lesion probability, measured, largest first."""
     volume = study.volumes[study.reference_phase]
     ids = label_lesions(joint.probability, volume.voxel_ml)
     ids = largest_first(ids, volume)[0]

@@ -6,7 +6,6 @@ import dataclasses
 import datetime as dt
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -15,7 +14,6 @@ import numpy.typing as npt
 from LiverAILib import __version__
 from LiverAILib.analysis import lesions, stages
 from LiverAILib.analysis.axes import canonical_axes, to_canonical
-from LiverAILib.analysis.join import join_phases
 from LiverAILib.analysis.networks import Networks
 from LiverAILib.analysis.places import locate
 from LiverAILib.analysis.progress import Progress, silent
@@ -92,8 +90,8 @@ def analyze(
     """Analyse a study with the given segmentation network, and with whatever other networks there are.
 
     progress: told of each stage, and times it; the times go into the findings together with those it already holds.
-    lesion_finder: instead of the detector, or without one of `analysis.lesions.find_lesions`. device, threads,
-    parameters: recorded in the findings, the parameters together with those of everything that ran.
+    lesion_finder: instead of the comparison of phases and the detector. device, threads, parameters: recorded in the
+    findings, the parameters together with those of everything that ran.
     """
     progress = progress or silent()
     networks = networks or Networks()
@@ -101,8 +99,6 @@ def analyze(
         networks = replace(networks, comparison=None, detector=None)
     used = {**segmenter.parameters, **networks.parameters, **(parameters or {})}
     if lesion_finder is None and networks.detector is None:
-        compare = networks.comparison.run if networks.comparison is not None else None
-        lesion_finder = partial(lesions.find_lesions, compare=compare)
         used |= lesions.PARAMETERS
     reference = study.reference_phase
     segmentations: dict[Phase, Segmentation] = {}
@@ -164,15 +160,15 @@ def _find(
     lesion_finder: LesionFinder | None,
     progress: Progress,
 ) -> lesions.MeasuredLesions:
-    """The measured lesions: by the given finder, or from the detector's boxes."""
-    if lesion_finder is not None:
+    """The measured lesions: by the given finder, from the detector's boxes, or from regions of lesion probability."""
+    if lesion_finder is not None or networks.detector is None:
         with progress.stage("lesions", "Finding and measuring lesions"):
-            return lesion_finder(study, segmentations)
+            if lesion_finder is not None:
+                return lesion_finder(study, segmentations)
+            return lesions.lesions_in(study, stages.join(study, segmentations, networks))
     from LiverAILib.analysis.detected import measure_detected
 
-    joint = join_phases(study, segmentations)
-    if networks.comparison is not None:
-        joint = networks.comparison.run(study, joint)
+    joint = stages.join(study, segmentations, networks)
     boxes = stages.detect_phases(study, segmentations, joint, networks, progress)
     with progress.stage("lesions", "Matching, delineating and measuring lesions"):
         return measure_detected(study, segmentations, joint, boxes)
@@ -223,7 +219,7 @@ def search_gap(networks: Networks) -> str:
     """Why finding nothing does not make a patient low risk, as the reading says it; empty if it does."""
     if networks.detector is None:
         return (
-            "lesions were looked for by segmentation alone, without the lesion detector, which misses too many to call "
+            "lesions were looked for as regions of lesion probability, without the lesion detector; too many are missed to call "
             "a patient low risk."
         )
     recall = networks.detector_recall

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from LiverAILib.analysis.boxes3d import FoundBoxes
-from LiverAILib.analysis.join import JointMap, bounding_box
+from LiverAILib.analysis.join import JointMap, bounding_box, join_phases
 from LiverAILib.analysis.networks import Networks
 from LiverAILib.analysis.places import Places
 from LiverAILib.analysis.progress import Progress
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
 #: Saliency is kept in steps of one over this: it is looked at, not computed with.
 SALIENCY_STEPS = 256
+
+
+def join(study: Study, segmentations: Mapping[Phase, Segmentation], networks: Networks) -> JointMap:
+    """The phases' joint lesion probability, with what their comparison says where there is one."""
+    joint = join_phases(study, segmentations)
+    return joint if networks.comparison is None else networks.comparison.run(study, joint)
 
 
 def detect_phases(

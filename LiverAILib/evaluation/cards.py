@@ -15,6 +15,7 @@ from LiverAILib.study import Phase
 #: The parts whose figures speak of a package.
 PARTS_OF: Mapping[str, tuple[PartName, ...]] = {
     "liversegnet": ("segmentation", "cost"),
+    "phasecomparison": ("whole",),
     "lesiondetector": ("detector", "whole"),
     "lesionclassifier": ("classifier", "whole"),
     "nodulenet": ("nodulenet",),
@@ -24,6 +25,9 @@ PARTS_OF: Mapping[str, tuple[PartName, ...]] = {
 LIMITS: Mapping[str, str] = {
     "liversegnet": """Livers after surgery, with large or diffuse disease, or in phases other than portal venous may be
 outlined wrongly; small lesions are missed; of fatty and very bright livers large parts may be called lesion.""",
+    "phasecomparison": """It needs two of three contrast phases, and the liver that LiverSegNet finds: what lies outside
+that liver is not found. It learnt from synthetic exams alone how a lesion looks beside its other phases; vessels and
+uneven enhancement of real exams may deceive it. A delayed phase is not compared.""",
     "lesiondetector": """It looks at the liver that LiverSegNet finds, and goes on from its lesion probability: what
 lies outside that liver is not found, and what LiverSegNet does not suspect rarely is. Boxes that touch may be linked to
 one lesion.""",

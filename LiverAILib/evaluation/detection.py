@@ -16,12 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from LiverAILib.analysis.boxes3d import FoundBoxes
-from LiverAILib.analysis.join import join_phases
 from LiverAILib.analysis.match import MatchedLesion, liver_frame, match_phases
 from LiverAILib.analysis.networks import Networks
 from LiverAILib.analysis.progress import silent
 from LiverAILib.analysis.segment import Segmentation, Segmenter
-from LiverAILib.analysis.stages import detect_phases
+from LiverAILib.analysis.stages import detect_phases, join
 from LiverAILib.evaluation.figures import Figure, figure_of
 from LiverAILib.evaluation.groups import share
 from LiverAILib.readerstudy.statistics.lesion_level import (
@@ -149,7 +148,7 @@ def detect_in_exam(exam: TypedExam, segmenter: Segmenter, networks: Networks, th
         )
         for lesion in exam.truth.lesions
     ]
-    found = detect_phases(study, segmentations, join_phases(study, segmentations), networks, silent())
+    found = detect_phases(study, segmentations, join(study, segmentations, networks), networks, silent())
     truth = exam.truth
     group = str(getattr(truth, "patient", truth.seed))
     return judge(f"exam {truth.seed}", group, study, segmentations, exam.lesion_ids, lesions, found, threshold)
@@ -168,7 +167,7 @@ def detect_in_scan(scan: RealScan, segmenter: Segmenter, networks: Networks, thr
         )
         for lesion, mm in zip(scan.lesions, longest, strict=True)
     ]
-    found = detect_phases(study, segmentations, join_phases(study, segmentations), networks, silent())
+    found = detect_phases(study, segmentations, join(study, segmentations, networks), networks, silent())
     return judge(scan.name, scan.patient, study, segmentations, {phase: scan.ids}, lesions, found, threshold)
 
 

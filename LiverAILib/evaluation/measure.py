@@ -34,9 +34,9 @@ from LiverAILib.training.real_scans import RealScan, read_scan
 
 #: The packages beside its own that a part uses where they are there.
 ALSO_USED: dict[PartName, tuple[str, ...]] = {
-    "detector": ("lesionclassifier", "liversegnet"),
-    "whole": ("lesiondetector", "lesionclassifier", "nodulenet", "hccnet"),
-    "cost": ("lesiondetector", "lesionclassifier", "nodulenet", "hccnet"),
+    "detector": ("phasecomparison", "lesionclassifier", "liversegnet"),
+    "whole": ("phasecomparison", "lesiondetector", "lesionclassifier", "nodulenet", "hccnet"),
+    "cost": ("phasecomparison", "lesiondetector", "lesionclassifier", "nodulenet", "hccnet"),
 }
 PARTS_FOLDER = "parts"
 #: Exams without a synthetic lesion that the detector reads.

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from LiverAILib.analysis.compare import JointWeights, PhaseComparer, compare_phases
 from LiverAILib.analysis.join import JointMap, join_phases
-from LiverAILib.analysis.lesions import find_lesions
+from LiverAILib.analysis.lesions import find_lesions, lesions_in
 from LiverAILib.analysis.networks import Networks, Stage
 from LiverAILib.analysis.packages import find_packages, load_networks
 from LiverAILib.analysis.phase_stack import STACK_PHASES, PhaseStack, StackFormat, stack_phases
@@ -105,10 +105,11 @@ def test_what_only_the_comparison_sees_becomes_a_lesion_and_what_it_does_not_see
     found = {phase: SeesLiver()(volume, lambda _: None) for phase, volume in study.volumes.items()}
     assert len(find_lesions(study, found).lesions) == 1  # type: ignore[arg-type]
     compare = comparer(JointWeights(0.6, 1.0, 5.0))
-    lesions = find_lesions(study, found, compare).lesions  # type: ignore[arg-type]
+    lesions = lesions_in(study, compare(study, joint_of(study))).lesions
     assert len(lesions) == 1
     assert lesions[0].mean_hu[ART] == pytest.approx(150, abs=12)
-    lesions = find_lesions(study, found, comparer(JointWeights(1.0, 0.1, 3.0))).lesions  # type: ignore[arg-type]
+    both = comparer(JointWeights(1.0, 0.1, 3.0))
+    lesions = lesions_in(study, both(study, joint_of(study))).lesions
     assert [lesion.mean_hu[PV] for lesion in lesions] == [pytest.approx(40, abs=5)]
 
 

@@ -111,7 +111,7 @@ def test_every_part_is_measured_and_the_page_says_what_is_missing(
     assert "- whole: not measured, it was not asked for." in page
     assert "| real tumours called malignant |" in capsys.readouterr().out
     assert sorted(path.stem for path in (out / "cards").glob("*.md")) == sorted(
-        ["liversegnet", "lesiondetector", "lesionclassifier", "nodulenet", "hccnet"]
+        ["liversegnet", "phasecomparison", "lesiondetector", "lesionclassifier", "nodulenet", "hccnet"]
     )
     assert (out / "roc_nodulenet.png").stat().st_size > 5000
     cases = json.loads((out / "cases.json").read_text())
