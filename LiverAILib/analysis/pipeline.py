@@ -219,8 +219,8 @@ def search_gap(networks: Networks) -> str:
     """Why finding nothing does not make a patient low risk, as the reading says it; empty if it does."""
     if networks.detector is None:
         return (
-            "lesions were looked for as regions of lesion probability, without the lesion detector; too many are missed to call "
-            "a patient low risk."
+            "lesions were looked for as regions of lesion probability, without the lesion detector; too many are "
+            "missed to call a patient low risk."
         )
     recall = networks.detector_recall
     if recall is None:

@@ -25,6 +25,7 @@ SCALES = (1.0, 1.5)  # of both together
 OFFSETS = (-1.0, 0.0, 1.0, 2.0, 3.0)
 ALONE = JointWeights(1.0, 0.0, 0.0)  # as without a comparison
 MOST_FALSE = 1.0  # an exam
+NEAR = 0.015
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,8 @@ def outcome_of(exams: Sequence[ComparedExam], weights: JointWeights) -> Outcome:
 
 
 def choose_joint(exams: Sequence[ComparedExam]) -> Outcome:
-    """The weights of the highest recall at no more than `MOST_FALSE` false lesions an exam, or than there are without
-    a comparison if these are more; of equal ones those with fewer false lesions, then with better outlines.
+    """Of all weights with no more than `MOST_FALSE` false lesions an exam, or than there are without a comparison if
+    these are more: those of a recall within `NEAR` of the highest whose outlines are best.
     """
     alone = outcome_of(exams, ALONE)
     most = max(MOST_FALSE, alone.false_an_exam)
@@ -109,7 +110,9 @@ def choose_joint(exams: Sequence[ComparedExam]) -> Outcome:
         for share, scale, offset in product(SHARES, SCALES, OFFSETS)
     ]
     allowed = [one for one in (alone, *tried) if one.false_an_exam <= most]
-    return max(allowed, key=lambda one: (one.recall, -one.false_an_exam, one.dice))
+    highest = max(one.recall for one in allowed)
+    near = [one for one in allowed if one.recall >= highest - NEAR]
+    return max(near, key=lambda one: (round(one.dice, 3), one.recall, -one.false_an_exam))
 
 
 def comparison_results(exams: Sequence[ComparedExam]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
