@@ -12,9 +12,7 @@ validation has chosen them so that the same thresholds serve as without the comp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -127,10 +125,3 @@ def liver_hu(hu: npt.NDArray[np.float32], liver: Mask) -> npt.NDArray[np.float32
     if not liver.any():
         return np.zeros(len(hu), np.float32)
     return np.array([np.median(values[liver]) for values in hu], dtype=np.float32)
-
-
-def joint_weights(given: Mapping[str, Any]) -> JointWeights:
-    """From a package's metadata. Raises ValueError or pydantic's ValidationError if they make no sense."""
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(JointWeights).validate_python({**asdict(JointWeights()), **given})

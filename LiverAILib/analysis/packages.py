@@ -25,10 +25,10 @@ A package that is not there is left out and said once; one that is damaged, or s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -44,11 +44,14 @@ from LiverAILib.study import ClinicalRecord, Phase, Volume
 
 if TYPE_CHECKING:
     import torch
+    from _typeshed import DataclassInstance
     from torch import nn
 
     from LiverAILib.analysis.crops import CropOptions
     from LiverAILib.networks.lesion_classifier import LesionClassifier
     from LiverAILib.saliency import SaliencyMix
+
+StatedT = TypeVar("StatedT", bound="DataclassInstance")
 
 #: What the paper's HCCNet reaches for patients, 0.887, or so.
 SURE_AUROC = 0.88
@@ -153,19 +156,11 @@ def load_networks(packages: Packages, device: torch.device) -> Networks:
 
 
 def _comparison(bundle: Bundle, device: torch.device) -> Stage[Compare]:
-    from LiverAILib.analysis.compare import JointWeights, PhaseComparer, joint_weights
+    from LiverAILib.analysis.compare import JointWeights, PhaseComparer
     from LiverAILib.analysis.phase_stack import StackFormat
     from LiverAILib.networks.phase_comparison import PhaseComparisonNet
 
-    weights = JointWeights()
-    if "joint" in (bundle.metadata.model_extra or {}):
-        given = _mapping(bundle, "joint")
-        if unknown := set(given) - {field.name for field in fields(JointWeights)}:
-            raise _refused(bundle, f"joint.{sorted(unknown)[0]}")
-        try:
-            weights = joint_weights(given)
-        except ValueError as error:
-            raise _refused(bundle, "joint") from error
+    weights = _stated(bundle, "joint", JointWeights())
     taken = StackFormat(bundle.metadata.input.in_plane_mm, bundle.metadata.input.min_slice_mm)
     network, phases = bundle.load(), _phases(bundle)
     assert isinstance(network, PhaseComparisonNet)
@@ -227,16 +222,7 @@ def stated_crops(bundle: Bundle) -> CropOptions:
     """The crops that a classifier's package takes; raises BundleError if what it says makes no sense."""
     from LiverAILib.analysis.crops import CropOptions
 
-    options = CropOptions()
-    if "crop" not in (bundle.metadata.model_extra or {}):
-        return options
-    given = _mapping(bundle, "crop")
-    if unknown := set(given) - {field.name for field in fields(CropOptions)}:
-        raise _refused(bundle, f"crop.{sorted(unknown)[0]}")
-    try:
-        return TypeAdapter(CropOptions).validate_python({**asdict(options), **given})
-    except ValidationError as error:
-        raise _refused(bundle, "crop") from error
+    return _stated(bundle, "crop", CropOptions())
 
 
 def stated_company(bundle: Bundle) -> TypeCompany | None:
@@ -272,15 +258,7 @@ def _slice_network(
 def _saliency(bundle: Bundle) -> SaliencyMix:
     from LiverAILib.saliency import SaliencyMix
 
-    if "saliency" not in (bundle.metadata.model_extra or {}):
-        return SaliencyMix()
-    given = _mapping(bundle, "saliency")
-    if unknown := set(given) - {field.name for field in fields(SaliencyMix)}:
-        raise _refused(bundle, f"saliency.{sorted(unknown)[0]}")
-    try:
-        return TypeAdapter(SaliencyMix).validate_python(given)
-    except ValidationError as error:
-        raise _refused(bundle, "saliency") from error
+    return _stated(bundle, "saliency", SaliencyMix())
 
 
 def _slice_format(bundle: Bundle) -> SliceFormat:
@@ -296,6 +274,19 @@ def _phases(bundle: Bundle) -> frozenset[Phase]:
         return frozenset(Phase(name) for name in bundle.metadata.input.phases)
     except ValueError as error:
         raise _refused(bundle, "input.phases") from error
+
+
+def _stated(bundle: Bundle, key: str, default: StatedT) -> StatedT:
+    """A dataclass with the fields that the metadata state under this key, the default's where they state none."""
+    if key not in (bundle.metadata.model_extra or {}):
+        return default
+    given, known = _mapping(bundle, key), {field.name: getattr(default, field.name) for field in fields(default)}
+    if unknown := set(given) - set(known):
+        raise _refused(bundle, f"{key}.{sorted(unknown)[0]}")
+    try:
+        return TypeAdapter(type(default)).validate_python({**known, **given})
+    except ValidationError as error:
+        raise _refused(bundle, key) from error
 
 
 def _mapping(bundle: Bundle, key: str) -> Mapping[str, Any]:

@@ -40,6 +40,20 @@ def same_regions(found_ids: npt.NDArray[np.integer], true_ids: npt.NDArray[np.in
     return np.asarray(((shared > MIN_IOU * union) | (shared > MIN_IOM * smaller)).T)
 
 
+def outline(
+    found_ids: npt.NDArray[np.integer], true_ids: npt.NDArray[np.integer], same: npt.NDArray[np.bool_], label: int
+) -> tuple[float, float] | None:
+    """Dice, and found volume over the true one, of a true lesion with what finds it, together with the other lesions
+    that this finds too; None if nothing does. same: see `same_regions`.
+    """
+    finding = np.flatnonzero(same[:, label - 1])
+    if not len(finding):
+        return None
+    found = np.isin(found_ids, finding + 1)
+    true = np.isin(true_ids, np.flatnonzero(same[finding].any(axis=0)) + 1)
+    return dice(found, true), float(np.count_nonzero(found) / np.count_nonzero(true))
+
+
 def _shared(
     found_ids: npt.NDArray[np.integer], true_ids: npt.NDArray[np.integer]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:

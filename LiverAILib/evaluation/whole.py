@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from LiverAILib.analysis.networks import Networks
 from LiverAILib.analysis.pipeline import analyze
@@ -15,7 +14,7 @@ from LiverAILib.analysis.segment import Segmenter
 from LiverAILib.evaluation.detection import SMALL_MM
 from LiverAILib.evaluation.figures import Figure, figure_of
 from LiverAILib.evaluation.groups import share
-from LiverAILib.evaluation.overlap import dice, same_regions
+from LiverAILib.evaluation.overlap import dice, outline, same_regions
 from LiverAILib.evaluation.part import Part, Picture, Say
 from LiverAILib.evaluation.pool import PooledExam
 from LiverAILib.lesion_types import LesionType
@@ -48,20 +47,6 @@ class WholeExam:
             "outlines": [[round(value, 4) for value in pair] for pair in self.outlines],
             "types": [list(pair) for pair in self.types],
         }
-
-
-def outline(
-    found_ids: npt.NDArray[np.integer], true_ids: npt.NDArray[np.integer], same: npt.NDArray[np.bool_], label: int
-) -> tuple[float, float] | None:
-    """Dice, and found volume over the true one, of a true lesion with what finds it, together with the other lesions
-    that this finds too; None if nothing does. same: see `same_regions`.
-    """
-    finding = np.flatnonzero(same[:, label - 1])
-    if not len(finding):
-        return None
-    found = np.isin(found_ids, finding + 1)
-    true = np.isin(true_ids, np.flatnonzero(same[finding].any(axis=0)) + 1)
-    return dice(found, true), float(np.count_nonzero(found) / np.count_nonzero(true))
 
 
 def analyse_exam(exam: PooledExam, segmenter: Segmenter, networks: Networks) -> WholeExam:

@@ -214,9 +214,7 @@ class ComparisonTask:
         return entropy / (ENTROPY_VOXELS * len(shown)) + OVERLAP_SHARE * overlap
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """The highest recall at no more than one false region a validation exam, of all lesions and of those under
-        0.52 ml (1 cm), in the true liver.
-        """
+        """The highest recall at no more than one false region a validation exam, in the true liver."""
         assert isinstance(network, PhaseComparisonNet)
         found = [found_regions(compare_sample(network, sample, self.device), sample) for sample in self.validation]
         choice = choose_score({(0.0, 0.0): found})

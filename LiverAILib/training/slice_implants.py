@@ -17,13 +17,14 @@ from torch import Tensor
 
 from LiverAILib.analysis.grid import AIR, WINDOW_HU, window
 from LiverAILib.lesion_types import LesionType
-from LiverAILib.phantom.appearance import ATYPICAL, Inside, Look, draw_look
+from LiverAILib.phantom.appearance import Look
 from LiverAILib.phantom.enhancement import Enhancement, draw_enhancement, draw_seconds
 from LiverAILib.phantom.fields import Array, smooth_noise
 from LiverAILib.phantom.lesions import draw_diameter
 from LiverAILib.study import Phase
 from LiverAILib.training.cases import LABEL_STEP, Organ
 from LiverAILib.training.exams_lesions import SOFT_EDGE_MM
+from LiverAILib.training.implant_looks import implant_look
 from LiverAILib.training.implants import implant_lesions
 
 LEAST_PIXELS = 200  # of liver away from the rim
@@ -137,15 +138,7 @@ def _cut_lesion(
 
     bumps = 1 + rng.uniform(0.02, 0.14) * texture(max(0.7 * radius, 3.0))
     radial = np.sqrt(y**2 + x**2 + rng.uniform(0, 0.8) ** 2) / np.clip(bumps, 0.6, 1.6)
-    inside = Inside(
-        distance=np.asarray((radial - 1) * radius, np.float32),
-        radial=np.asarray(np.minimum(radial, 1), np.float32),
-        fine=texture(3.0),
-        coarse=texture(max(0.4 * radius, 2.5)),
-        front=texture(max(0.8 * radius, 4.0)),
-        radius_mm=radius,
-    )
-    look = draw_look(kind, inside, enhancement, rng, atypical=bool(rng.random() < ATYPICAL[kind]))
+    distance, look = implant_look(kind, radial, radius, texture, enhancement, rng)
     edge_mm = 0.7 + rng.uniform(0, SOFT_EDGE_MM[kind])
-    weight = torch.sigmoid(torch.from_numpy(-1.7 * inside.distance / np.float32(edge_mm)))
+    weight = torch.sigmoid(torch.from_numpy(-1.7 * distance / np.float32(edge_mm)))
     return (rows, columns), weight, look

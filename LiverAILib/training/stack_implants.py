@@ -15,10 +15,10 @@ from torch import Tensor
 
 from LiverAILib.analysis.phase_stack import STACK_PHASES
 from LiverAILib.lesion_types import LesionType
-from LiverAILib.phantom.appearance import ATYPICAL, Inside, draw_look
 from LiverAILib.phantom.enhancement import Enhancement, draw_enhancement, draw_seconds
 from LiverAILib.phantom.fields import Array, smooth_noise
 from LiverAILib.training.exams_lesions import SOFT_EDGE_MM
+from LiverAILib.training.implant_looks import implant_look
 
 RADII_MM = (2.0, 13.0)
 SUB_PLANES = 3  # of a slice, over which a lesion is averaged
@@ -110,16 +110,8 @@ def _lesion(
     gap = [values / length for values, length in zip((fine_z, axes[1], axes[2]), stretch, strict=True)]
     radial = np.sqrt(gap[0][:, None, None] ** 2 + gap[1][None, :, None] ** 2 + gap[2][None, None] ** 2)
     radial = radial / np.clip(1 + rng.uniform(0.02, 0.14) * texture(max(0.7 * radius, 3.0)), 0.6, 1.6)
-    at = Inside(
-        distance=np.asarray((radial - 1) * radius, np.float32),
-        radial=np.asarray(np.minimum(radial, 1), np.float32),
-        fine=texture(3.0),
-        coarse=texture(max(0.4 * radius, 2.5)),
-        front=texture(max(0.8 * radius, 4.0)),
-        radius_mm=radius,
-    )
-    look = draw_look(kind, at, enhancement, rng, atypical=bool(rng.random() < ATYPICAL[kind]))
-    weight = 1 / (1 + np.exp((1.7 * at.distance / edge_mm).clip(-30, 30)))
+    distance, look = implant_look(kind, radial, radius, texture, enhancement, rng)
+    weight = 1 / (1 + np.exp((1.7 * distance / edge_mm).clip(-30, 30)))
 
     def slices(values: Array) -> Floats:
         return np.asarray(values.reshape(-1, SUB_PLANES, *size[1:]).mean(axis=1), dtype=np.float32)

@@ -16,7 +16,7 @@ from LiverAILib.analysis.compare import JointWeights, PhaseComparer
 from LiverAILib.analysis.join import bounding_box, join_phases
 from LiverAILib.analysis.lesions import label_lesions
 from LiverAILib.analysis.segment import Segmenter
-from LiverAILib.evaluation.overlap import dice, same_regions
+from LiverAILib.evaluation.overlap import outline, same_regions
 from LiverAILib.training.packages import result
 from LiverAILib.training.typed_exam import TypedExam
 
@@ -90,11 +90,10 @@ def outcome_of(exams: Sequence[ComparedExam], weights: JointWeights) -> Outcome:
         same = same_regions(found, exam.ids)
         false += int((~same.any(axis=1)).sum())
         for number in exam.made:
-            finding = np.flatnonzero(same[:, number - 1])
-            hits += len(finding) > 0
-            if len(finding):
-                true = np.isin(exam.ids, np.flatnonzero(same[finding].any(axis=0)) + 1)
-                agreement.append(dice(np.isin(found, finding + 1), true))
+            found_as = outline(found, exam.ids, same, number)
+            if found_as is not None:
+                hits += 1
+                agreement.append(found_as[0])
     lesions = sum(len(exam.made) + exam.missed for exam in exams)
     return Outcome(weights, hits / max(lesions, 1), false / max(len(exams), 1), float(np.median(agreement or [0.0])))
 
