@@ -34,11 +34,13 @@ def to_few_bits(weights: Mapping[str, Tensor], bits: int) -> dict[str, Tensor]:
 
 def to_stored(weights: Mapping[str, Tensor], bits: int | None) -> dict[str, Tensor]:
     """What a package keeps: floats in half precision, large tensors in `bits` bits unless that is None."""
-    half = {
-        name: tensor.detach().cpu().half().contiguous() if tensor.is_floating_point() else tensor.cpu()
-        for name, tensor in weights.items()
+    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    if bits is not None:
+        stored = to_few_bits(stored, bits)
+    return {
+        name: tensor.half() if tensor.is_floating_point() and not name.endswith(SCALE) else tensor
+        for name, tensor in stored.items()
     }
-    return half if bits is None else to_few_bits(half, bits)
 
 
 def from_stored(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:

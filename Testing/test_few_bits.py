@@ -96,3 +96,12 @@ def test_what_a_training_measures_is_what_the_package_holds(tmp_path: Path, bits
     assert loaded.keys() == measured.keys()
     assert all(torch.equal(loaded[name], measured[name]) for name in loaded)
     assert any(not torch.equal(loaded[name], weights[name]) for name in loaded)
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_weights_that_did_not_change_are_kept_as_they_were(bits: int) -> None:
+    torch.manual_seed(5)
+    stored = to_stored(LiverSegNet("compact").state_dict(), bits)
+    again = to_stored(from_stored(stored), bits)
+    assert stored.keys() == again.keys()
+    assert all(torch.equal(again[name], stored[name]) for name in stored)

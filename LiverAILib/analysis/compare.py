@@ -27,6 +27,7 @@ from LiverAILib.study import Phase, Source, Study, Volume
 LEAST_PHASES = 2
 PART_SLICES = 96  # looked at together; a longer stack goes through the network in parts
 OVERLAP_SLICES = 8  # more on each side of a part; what the network mixes reaches 5 slices
+VIEWS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))  # axes along which the phases are mirrored
 SURE = 1e-4  # probabilities count as if they were this far from 0 and 1
 
 
@@ -105,16 +106,19 @@ class PhaseComparer:
 
 
 def compare_phases(network: PhaseComparisonNet, stack: PhaseStack, device: torch.device) -> npt.NDArray[np.float32]:
-    """Lesion probability (z, y, x) on a stack's grid; long stacks go through the network in overlapping parts."""
+    """Lesion probability (z, y, x) on a stack's grid: of the mean logit over the phases as they lie and mirrored, see
+    `VIEWS`. Long stacks go through the network in overlapping parts.
+    """
     hu, present, liver = (torch.from_numpy(values) for values in (stack.hu, stack.present, stack.liver))
     shown = comparison_input(hu, present, liver, torch.from_numpy(liver_hu(stack.hu, stack.liver > 0.5)))
     depth = shown.shape[1]
     parts = []
     for first in range(0, depth, PART_SLICES):
         low, high = max(first - OVERLAP_SLICES, 0), min(first + PART_SLICES + OVERLAP_SLICES, depth)
-        part = shown[:, low:high].to(device)
+        part = shown[None, :, low:high].to(device)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_is_fast(device)):
-            logits = network(part.unsqueeze(0))[0]
+            seen = [network(part.flip(axes)).flip(axes) for axes in VIEWS]
+        logits = torch.stack(seen).mean(dim=0)[0]
         kept = slice(first - low, first - low + min(PART_SLICES, depth - first))
         parts.append(logits[kept].sigmoid().float().cpu())
     return torch.cat(parts).numpy()

@@ -27,7 +27,7 @@ RECIPE_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "learning_rate": (),
     "seed": (),
     "start_share": ("liversegnet",),
-    "frozen": ("liversegnet",),
+    "frozen": ("liversegnet", "comparison"),
     "shrink": ("nodulenet", "hccnet"),
     "crop": ("nodulenet", "hccnet"),
     "cosine": ("classifier",),
@@ -67,8 +67,8 @@ def add_parser(subparsers: Any, name: str = "train", **options: Any) -> argparse
         "--segmenter",
         type=Path,
         metavar="MODELS",
-        help="detector, comparison: the folder with the LiverSegNet whose lesion probability it is shown, or is joined "
-        "with (default: the one that ships)",
+        help="the folder with the LiverSegNet (default: the one that ships) whose lesion probability the detector is "
+        "shown; or whose livers the comparison is shown, and whose lesion probability its own is joined with",
     )
     parser.add_argument(
         "--preset",
@@ -118,7 +118,8 @@ def add_parser(subparsers: Any, name: str = "train", **options: Any) -> argparse
         "--frozen",
         type=lambda text: tuple(text.split(",")),
         metavar="PARTS",
-        help="liversegnet: parts of the network that stay as they begin, such as bottom1,bottom2,bottom_up",
+        help="liversegnet, comparison: parts of the network that stay as they begin, such as bottom1,bottom_up, or "
+        "patterns, such as '*.convolution'",
     )
     budget.add_argument("--seed", type=int)
     description = parser.add_argument_group("for the model package")

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from LiverAILib.analysis.lesions import THRESHOLD
 from LiverAILib.analysis.segment import bfloat16_is_fast, segment
-from LiverAILib.errors import StudyError
 from LiverAILib.evaluation.overlap import dice
 from LiverAILib.networks.liversegnet import LiverSegNet
 from LiverAILib.training.cases import CaseFiles, TrainingCase
+from LiverAILib.training.freezing import freeze
 from LiverAILib.training.loop import Loop
 from LiverAILib.training.losses import lesion_weights, segmentation_loss
 from LiverAILib.training.patches import PatchOptions, PatchSource
@@ -33,7 +33,7 @@ class SegmentationRecipe:
 
     warmup: share of the steps in which it rises first. synthetic_share: of the patches, if there are synthetic volumes
     and real ones. start_share: part that the weights begun with have in the final ones (Wortsman et al., Model soups,
-    ICML 2022). frozen: names of the network's parts that stay as they begin.
+    ICML 2022). frozen: parts that stay as they begin, see `freeze`.
     """
 
     preset: str = "compact"
@@ -119,15 +119,6 @@ class SegmentationTask:
         mixed = {key: value.lerp(start[key].to(value), share) for key, value in weights.items()}
         self.network.load_state_dict(mixed)
         return mixed
-
-
-def freeze(network: nn.Module, parts: Sequence[str]) -> None:
-    """Let a training leave parts of a network as they are. Raises StudyError for a part that it does not have."""
-    known = dict(network.named_children())
-    for part in parts:
-        if part not in known:
-            raise StudyError(f'The network has no part "{part}" to freeze. Choose from {", ".join(known)}.')
-        known[part].requires_grad_(False)
 
 
 def train_segmentation(

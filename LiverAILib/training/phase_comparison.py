@@ -25,6 +25,7 @@ from LiverAILib.analysis.segment import bfloat16_is_fast
 from LiverAILib.evaluation.overlap import same_regions
 from LiverAILib.networks.phase_comparison import PhaseComparisonNet, comparison_input
 from LiverAILib.study import Phase
+from LiverAILib.training.freezing import freeze, keep_statistics
 from LiverAILib.training.loop import Loop
 from LiverAILib.training.stack_implants import implant_in_stack
 from LiverAILib.training.stacks import StackSample, hu_of, lesion_weights
@@ -47,7 +48,8 @@ class ComparisonRecipe:
     noise_hu: of each phase's HU, about its liver's. misplaced: chance that a phase other than the portal venous one
     lies a slice off; in plane it is up to a pixel off. outlined: chance that the liver's outline is another. lost:
     chance that a phase, or all but the portal venous one, are not there. outside: what a voxel outside the liver
-    counts. miss: what a missed lesion voxel counts in the overlap term, of 1 with a wrong one.
+    counts. miss: what a missed lesion voxel counts in the overlap term, of 1 with a wrong one. frozen: parts that stay
+    as they begin, see `freeze`; with any, the statistics of batch normalisation stay too.
     """
 
     preset: str = "compact"
@@ -67,6 +69,7 @@ class ComparisonRecipe:
     lost: float = 0.25
     outside: float = 0.2
     miss: float = 0.7
+    frozen: tuple[str, ...] = ()
     seed: int = 7
 
 
@@ -104,9 +107,9 @@ class ComparisonTask:
         with torch.random.fork_rng():
             torch.manual_seed(recipe.seed)
             self.network: nn.Module = PhaseComparisonNet(recipe.preset).to(self.device)
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-        )
+        freeze(self.network, recipe.frozen)
+        learning = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.AdamW(learning, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
 
     def rate(self, step: int) -> float:
         """The learning rate of a step: linear warm-up, then along a cosine to a hundredth."""
@@ -202,6 +205,8 @@ class ComparisonTask:
     def loss(self, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """Weighted cross entropy, and a Tversky term over the batch."""
         shown, target, weight = (values.to(self.device) for values in batch)
+        if self.recipe.frozen:
+            keep_statistics(self.network)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16_is_fast(self.device)):
             logits = self.network(shown)
         entropy = F.binary_cross_entropy_with_logits(logits, target, weight, reduction="sum")

@@ -19,6 +19,8 @@ from typing import Literal
 
 import numpy as np
 
+from LiverAILib.analysis.join import Mask
+from LiverAILib.analysis.segment import Segmenter
 from LiverAILib.errors import StudyError
 from LiverAILib.phantom import EVALUATION_SEEDS, PhantomOptions, generate
 from LiverAILib.study import Phase
@@ -43,13 +45,14 @@ BOX_ERROR = 0.06
 @dataclass(frozen=True)
 class PoolOptions:
     """kinds: what is kept of each exam. in_plane_mm: of volumes. most_slices: of a phase, None for all. validation:
-    whether that side is made too.
+    whether that side is made too. segmenter: finds the livers of stacks, as an analysis does; None for the true ones.
     """
 
     kinds: tuple[Kind, ...] = ("lesions", "slices")
     in_plane_mm: float = 1.25
     most_slices: int | None = MOST_SLICES
     validation: bool = True
+    segmenter: Segmenter | None = None
 
 
 def training_phantom(seed: int, in_plane_mm: float = 1.25) -> TypedExam:
@@ -84,11 +87,20 @@ def fill_with_exams(
         if "slices" in wanted:
             exam_slices(exam, most=options.most_slices).save(folder / f"slices_{kind}_{seed}.npz")
         if "stack" in wanted:
-            exam_stack(exam).save(folder / f"stack_{kind}_{seed}.npz")
+            exam_stack(exam, _livers(exam, options.segmenter)).save(folder / f"stack_{kind}_{seed}.npz")
         if "volume" in wanted:
             for phase in exam.study.volumes:
                 save_volume(folder / f"volume_{kind}_{seed}_{phase}.npz", exam, phase, options.in_plane_mm)
         say(f"{kind} {seed} ({number} of {len(seeds)})")
+
+
+def _livers(exam: TypedExam, segmenter: Segmenter | None) -> dict[Phase, Mask]:
+    """The livers that a segmenter finds; the true ones without it, or if it finds none in the reference phase."""
+    true = {phase: exam.liver_mask(phase) for phase in exam.study.volumes}
+    if segmenter is None:
+        return true
+    found = {phase: segmenter(volume, lambda _: None).liver for phase, volume in exam.study.volumes.items()}
+    return found if found[exam.study.reference_phase].any() else true
 
 
 def _there(folder: Path, part: Kind, kind: str, seed: int) -> bool:

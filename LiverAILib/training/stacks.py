@@ -14,9 +14,10 @@ from torch import Tensor
 
 from LiverAILib.analysis.compare import liver_hu
 from LiverAILib.analysis.grid import WINDOW_HU
-from LiverAILib.analysis.join import bounding_box, liver_shift, resampled
+from LiverAILib.analysis.join import Mask, bounding_box, liver_shift, resampled
 from LiverAILib.analysis.phase_stack import StackFormat, stack_phases
 from LiverAILib.files import replacing
+from LiverAILib.study import Phase
 from LiverAILib.training.typed_exam import TypedExam
 
 LEAST_ML = 1e-3  # lesions of a voxel or so weigh as if they were that large
@@ -101,19 +102,20 @@ def hu_of(stored: Tensor) -> Tensor:
     return stored.float() * ((high - low) / 255) + low
 
 
-def exam_stack(exam: TypedExam, taken: StackFormat | None = None) -> StackSample:
-    """The stack of an exam, its phases laid over each other by the true livers as an analysis does by those it finds.
+def exam_stack(exam: TypedExam, livers: Mapping[Phase, Mask], taken: StackFormat | None = None) -> StackSample:
+    """The stack of an exam, its phases laid over each other by their livers (z, y, x) as in an analysis: those that it
+    would find, which hold some vessels and ascites too, or the true ones.
 
-    Raises ValueError for an exam without a liver in its reference phase.
+    Raises ValueError without a liver in the reference phase.
     """
     reference = exam.study.reference_phase
-    volumes, liver = exam.study.volumes, exam.liver_mask(reference)
+    volumes, liver = exam.study.volumes, livers[reference]
     if not liver.any():
         raise ValueError(f"Exam {exam.truth.seed} shows no liver in the {reference.words} phase.")
     shifts = {reference: np.zeros(3)}
     for phase, volume in volumes.items():
-        if phase is not reference and exam.liver_mask(phase).any():
-            shifts[phase] = liver_shift(volumes[reference], liver, volume, exam.liver_mask(phase))
+        if phase is not reference and livers[phase].any():
+            shifts[phase] = liver_shift(volumes[reference], liver, volume, livers[phase])
     stack = stack_phases(volumes, reference, liver, shifts, taken)
     lesions = exam.lesion_ids[reference]
     ids = np.zeros(stack.liver.shape, np.float32)

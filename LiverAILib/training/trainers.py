@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from LiverAILib.analysis.segment import load_segmenter
 from LiverAILib.bundles import Bundle
 from LiverAILib.few_bits import from_stored, to_stored
 from LiverAILib.study import Phase
@@ -41,8 +42,8 @@ READ_EXAMS = 40  # for NoduleNet: six thousand slices or so
 @dataclass(frozen=True)
 class Asked:
     """What the command line asks for. recipe: options that stand in for the recipe's own. segmenter: folder of the
-    LiverSegNet that the detector goes on from, None for the one that ships. start: weights to begin with. package:
-    where to write the package and what to say in it; None trains only.
+    LiverSegNet that the detector and the comparison go on from, None for the one that ships. start: weights to begin
+    with. package: where to write the package and what to say in it; None trains only.
     """
 
     split: Split
@@ -66,6 +67,7 @@ class Asked:
 
     def fill(self, *kinds: Kind, validation: bool = True) -> None:
         """Make what the pool lacks, for validation too unless that is not wanted."""
+        segmenter = load_segmenter(self.segmenter) if "stack" in kinds else None
         make_pools(
             self.pool,
             self.split.train,
@@ -73,7 +75,7 @@ class Asked:
             exams=self.exams,
             phantoms=self.phantoms,
             validation_exams=self.validation_exams,
-            options=PoolOptions(kinds=kinds, validation=validation),
+            options=PoolOptions(kinds=kinds, validation=validation, segmenter=segmenter),
             first_seed=self.first_seed,
             say=self.say,
         )
@@ -241,7 +243,6 @@ def _volumes(asked: Asked, in_plane_mm: float) -> tuple[list[TrainingCase], list
 def train_detector(asked: Asked) -> Bundle | None:
     """The lesion detector."""
     from LiverAILib.analysis.detect import DetectOptions, PhaseDetector
-    from LiverAILib.analysis.segment import load_segmenter
     from LiverAILib.networks.detector import PRESETS, LesionDetector
     from LiverAILib.training.detector import DetectorRecipe, DetectorTask, find_in_exams
     from LiverAILib.training.detector import train_detector as run
@@ -290,7 +291,6 @@ def train_phase_comparison(asked: Asked) -> Bundle | None:
     """The comparison of phases."""
     from LiverAILib.analysis.compare import PhaseComparer
     from LiverAILib.analysis.phase_stack import STACK_PHASES, StackFormat
-    from LiverAILib.analysis.segment import load_segmenter
     from LiverAILib.networks.phase_comparison import PhaseComparisonNet
     from LiverAILib.training.kept_segmentations import KeptSegmenter
     from LiverAILib.training.phase_comparison import ComparisonRecipe, ComparisonTask, train_comparison
@@ -312,9 +312,7 @@ def train_phase_comparison(asked: Asked) -> Bundle | None:
     segmenter = KeptSegmenter(load_segmenter(asked.segmenter), asked.pool / "segmentations")
     comparer = PhaseComparer(task.network, task.device)
     asked.say("reading validation exams whole")
-    extra, rows = comparison_results(
-        compare_exams(comparer, validation_exams(asked, "stack", phantoms=False), segmenter)
-    )
+    extra, rows = comparison_results(compare_exams(comparer, validation_exams(asked, "stack"), segmenter))
     described = Described(
         network="PhaseComparisonNet",
         task="Lesions of the liver in the contrast phases of a CT exam, compared with each other",

@@ -20,11 +20,11 @@ from LiverAILib.evaluation.overlap import outline, same_regions
 from LiverAILib.training.packages import result
 from LiverAILib.training.typed_exam import TypedExam
 
-SHARES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)  # of the comparison
-SCALES = (1.0, 1.5)  # of both together
-OFFSETS = (-1.0, 0.0, 1.0, 2.0, 3.0)
+SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # of the comparison
+SCALES = (0.3, 0.5, 1.0)  # of both together: the smaller, the surer a region must be somewhere to count
+OFFSETS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 ALONE = JointWeights(1.0, 0.0, 0.0)  # as without a comparison
-MOST_FALSE = 1.0  # an exam
+MOST_FALSE = 0.5  # an exam
 NEAR = 0.015
 
 
@@ -99,16 +99,18 @@ def outcome_of(exams: Sequence[ComparedExam], weights: JointWeights) -> Outcome:
 
 
 def choose_joint(exams: Sequence[ComparedExam]) -> Outcome:
-    """Of all weights with no more than `MOST_FALSE` false lesions an exam, or than there are without a comparison if
-    these are more: those of a recall within `NEAR` of the highest whose outlines are best.
+    """Of all weights with no more than `MOST_FALSE` false lesions an exam, those of a recall within `NEAR` of the
+    highest whose outlines are best. If these find less than without a comparison, of those with no more false lesions
+    than that has.
     """
     alone = outcome_of(exams, ALONE)
-    most = max(MOST_FALSE, alone.false_an_exam)
     tried = [
         outcome_of(exams, JointWeights(round(scale * (1 - share), 4), round(scale * share, 4), offset))
         for share, scale, offset in product(SHARES, SCALES, OFFSETS)
     ]
-    allowed = [one for one in (alone, *tried) if one.false_an_exam <= most]
+    allowed = [one for one in tried if one.false_an_exam <= MOST_FALSE]
+    if max((one.recall for one in allowed), default=0.0) < alone.recall:
+        allowed = [one for one in (alone, *tried) if one.false_an_exam <= max(MOST_FALSE, alone.false_an_exam)]
     highest = max(one.recall for one in allowed)
     near = [one for one in allowed if one.recall >= highest - NEAR]
     return max(near, key=lambda one: (round(one.dice, 3), one.recall, -one.false_an_exam))
@@ -122,7 +124,7 @@ def comparison_results(exams: Sequence[ComparedExam]) -> tuple[dict[str, Any], l
     chosen, alone = choose_joint(exams), outcome_of(exams, ALONE)
     rows = []
     for one, on in (
-        (chosen, "exams of three phases on validation patients"),
+        (chosen, "exams of three phases on validation patients, and phantoms"),
         (alone, "the same exams without a comparison"),
     ):
         rows += [

@@ -124,6 +124,21 @@ def test_one_phase_alone_and_an_exam_without_a_liver_stay_as_they_are() -> None:
         assert comparer().look(study, joint) is None
 
 
+def test_a_mirrored_exam_gets_the_mirrored_answer() -> None:
+    from LiverAILib.networks.phase_comparison import PhaseComparisonNet
+
+    torch.manual_seed(1)
+    network = PhaseComparisonNet().eval()
+    torch.nn.init.normal_(network.head.weight)
+    rng = np.random.default_rng(1)
+    hu, liver = rng.normal(60, 20, (3, 6, 24, 32)).astype(np.float32), np.ones((6, 24, 32), np.float32)
+    present, place = np.ones(3, np.bool_), np.diag([1.5, 1.5, 4.0, 1.0])
+    plain = compare_phases(network, PhaseStack(hu, present, liver, place), CPU)
+    for axes in ((-1,), (-2,), (-2, -1)):
+        mirrored = compare_phases(network, PhaseStack(np.flip(hu, axes).copy(), present, liver, place), CPU)
+        assert np.abs(np.flip(mirrored, axes) - plain).max() < 1e-2 * np.ptp(plain)
+
+
 def test_long_stacks_in_parts_are_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     from LiverAILib.analysis import compare
     from LiverAILib.networks.phase_comparison import PhaseComparisonNet
@@ -138,6 +153,7 @@ def test_long_stacks_in_parts_are_as_one(monkeypatch: pytest.MonkeyPatch) -> Non
         np.ones(shape, np.float32),
         np.diag([1.5, 1.5, 4.0, 1.0]),
     )
+    torch.nn.init.normal_(network.head.weight)
     whole = compare_phases(network, stack, CPU)
     assert np.ptp(whole) > 1e-3
     monkeypatch.setattr(compare, "PART_SLICES", 9)

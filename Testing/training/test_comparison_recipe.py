@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from stage_exams import ART, LIVER_HU, PV, exam_volume
+from liverai_fakes import ToySegmentation
+from stage_exams import ART, LIVER_HU, PV, SeesLiver, exam_volume
 
 from LiverAILib.analysis.compare import JointWeights
+from LiverAILib.errors import StudyError
 from LiverAILib.networks import phase_comparison as network_module
 from LiverAILib.networks.phase_comparison import HU_SCALE, PhaseComparisonPreset
-from LiverAILib.study import Phase
+from LiverAILib.study import Phase, Volume
 from LiverAILib.training.phase_comparison import (
     PORTAL,
     ComparisonRecipe,
@@ -22,7 +24,7 @@ from LiverAILib.training.phase_comparison import (
     found_regions,
     train_comparison,
 )
-from LiverAILib.training.pools import training_phantom
+from LiverAILib.training.pools import PoolOptions, fill_with_exams, training_phantom
 from LiverAILib.training.stack_implants import implant_in_stack
 from LiverAILib.training.stacks import MOST_WEIGHT, StackSample, exam_stack, lesion_weights
 from LiverAILib.training.validated_comparison import ALONE, ComparedExam, choose_joint, comparison_results, outcome_of
@@ -62,7 +64,7 @@ def task(monkeypatch: pytest.MonkeyPatch) -> ComparisonTask:
 
 def test_a_phantoms_stack_shows_its_lesions_in_their_places_and_comes_back_from_its_file(tmp_path: Path) -> None:
     phantom = next(exam for exam in map(training_phantom, range(20)) if len(exam.truth.lesions))
-    stack = exam_stack(phantom)
+    stack = exam_stack(phantom, {phase: phantom.liver_mask(phase) for phase in phantom.study.volumes})
     stack.save(tmp_path / "stack.npz")
     again = StackSample.load(tmp_path / "stack.npz")
     assert again.spacing_mm == stack.spacing_mm
@@ -176,6 +178,43 @@ def test_a_training_goes_on_where_it_was_stopped(task: ComparisonTask, tmp_path:
         ComparisonTask([], [], RECIPE)
 
 
+def test_a_pools_stacks_show_the_livers_that_an_analysis_would_find(tmp_path: Path) -> None:
+    exam = training_phantom(3)
+
+    class OneSliceLess(SeesLiver):
+        def __call__(self, volume: Volume, progress: Callable[[float], None]) -> ToySegmentation:
+            liver = next(exam.liver_mask(p) for p, known in exam.study.volumes.items() if known is volume).copy()
+            liver[np.flatnonzero(liver.any(axis=(1, 2)))[0]] = False
+            return ToySegmentation(liver, np.zeros(liver.shape, np.float32))
+
+    class SeesNothing(SeesLiver):
+        def __call__(self, volume: Volume, progress: Callable[[float], None]) -> ToySegmentation:
+            nothing = np.zeros(volume.array.shape, np.float32)
+            return ToySegmentation(nothing > 0, nothing)
+
+    shown = {}
+    for name, segmenter in (("true", None), ("found", OneSliceLess()), ("none", SeesNothing())):
+        options = PoolOptions(kinds=("stack",), segmenter=segmenter)  # type: ignore[arg-type]
+        fill_with_exams(tmp_path / name, lambda _: exam, "phantom", [3], options, say=lambda _: None)
+        stack = StackSample.load(tmp_path / name / "stack_phantom_3.npz")
+        shown[name] = float((stack.liver.float() / 255).sum()) * stack.voxel_ml
+    assert 0.8 * shown["true"] < shown["found"] < shown["true"]
+    assert shown["none"] == shown["true"]
+
+
+def test_frozen_parts_and_statistics_stay_to_the_bit_as_they_began(task: ComparisonTask, tmp_path: Path) -> None:
+    kept = ("encoders.*convolution", "decoders.0")
+    training = ComparisonTask(task.samples, task.validation, replace(RECIPE, frozen=kept))
+    start = {key: value.clone() for key, value in training.network.state_dict().items()}
+    weights, _ = train_comparison(training, tmp_path, say=lambda _: None)
+    changed = {key for key, value in weights.items() if not torch.equal(value, start[key])}
+    assert {"encoders.0.first.normal.bias", "decoders.1.unit.convolution.weight", "head.weight"} <= changed
+    assert not [key for key in changed if "running" in key or key.startswith("decoders.0")]
+    assert not [key for key in changed if key.startswith("encoders") and "convolution" in key]
+    with pytest.raises(StudyError, match=r'no part "sideways" to freeze. Choose from encoders'):
+        ComparisonTask(task.samples, [], replace(RECIPE, frozen=("sideways",)))
+
+
 def compared(*, only_compared: bool) -> ComparedExam:
     """A small lesion that the segmentations do not see, a large one that they see, and a false one of theirs."""
     ids = np.zeros((10, 40, 40), np.uint8)
@@ -197,6 +236,9 @@ def test_the_weights_are_those_that_find_most_with_few_false_lesions() -> None:
     assert JointWeights(**extra["joint"]) == chosen.weights
     assert [(row["what"], row["value"]) for row in rows][:2] == [("recall", 1.0), ("false positives an exam", 0.0)]
     assert comparison_results([]) == ({}, [])
+    sure = np.where(exams[0].segmented > 0, np.float32(1), np.float32(0))
+    noisy = choose_joint([replace(exams[0], segmented=sure, compared=sure)])
+    assert (noisy.recall, noisy.false_an_exam) == (0.5, 1.0)
     assert choose_joint([compared(only_compared=False)]).recall == 0.5
 
 
