@@ -205,7 +205,7 @@ class Evaluation:
 
     def _whole(self) -> tuple[Part, list[Picture]]:
         exams = self.pool.exams("exam", self.request.whole_exams)
-        return whole_part(exams, self.kept_segmenter, self.networks, self.say)
+        return whole_part(exams, self.pool.exams("phantom"), self.kept_segmenter, self.networks, self.say)
 
     def _segmentation(self) -> tuple[Part, list[Picture]]:
         request = self.request

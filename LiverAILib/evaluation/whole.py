@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,9 +83,13 @@ def analyse_exam(exam: PooledExam, segmenter: Segmenter, networks: Networks) -> 
 
 
 def whole_part(
-    exams: Iterable[PooledExam], segmenter: Segmenter, networks: Networks, say: Say
+    exams: Iterable[PooledExam],
+    phantoms: Iterable[PooledExam],
+    segmenter: Segmenter,
+    networks: Networks,
+    say: Say,
 ) -> tuple[Part, list[Picture]]:
-    """Recall, false positives and types from start to end."""
+    """Recall, false positives and types from start to end. phantoms: without a lesion."""
     done = []
     for exam in exams:
         done.append(analyse_exam(exam, segmenter, networks))
@@ -118,12 +122,23 @@ def whole_part(
         agreement, volume = np.median(outlines, axis=0).tolist()
         figures.append(Figure("Dice of a found lesion, median, whole analysis", on, units, agreement))
         figures.append(Figure("found volume over true volume of a lesion, median, whole analysis", on, units, volume))
-    marks = [CaseMarks(lesion_ratings=(), false_ratings=(1.0,) * exam.false) for exam in done]
-    false = false_marks_per_case(marks, threshold=NOT_MARKED, unit="exams")
-    figures.append(figure_of(false, "false positives a case, whole analysis", on))
+    figures.append(_false_ones(done, "false positives a case, whole analysis", on, "exams"))
+    empty = []
+    for phantom in phantoms:
+        empty.append(analyse_exam(phantom, segmenter, networks))
+        say(f"whole analysis: phantom {empty[-1].seed} without a lesion, {empty[-1].false} found")
+    if empty:
+        what = "false positives a case, phantoms without a lesion, whole analysis"
+        figures.append(_false_ones(empty, what, "phantoms of other seeds than those trained on", "phantoms"))
     pairs = [(number, pair) for number, exam in enumerate(done) for pair in exam.types]
     if pairs:
         right = np.array([true == called for _, (true, called) in pairs])
         found = share(right, np.array([number for number, _ in pairs]), name="", unit="lesions", grouped_by="exams")
         figures.append(figure_of(found, "seven-class accuracy of found lesions, whole analysis", on))
-    return Part("whole", figures, [exam.row() for exam in done]), []
+    return Part("whole", figures, [exam.row() for exam in (*done, *empty)]), []
+
+
+def _false_ones(done: Sequence[WholeExam], what: str, on: str, unit: str) -> Figure:
+    marks = [CaseMarks(lesion_ratings=(), false_ratings=(1.0,) * exam.false) for exam in done]
+    found = false_marks_per_case(marks, threshold=NOT_MARKED, unit=unit)
+    return figure_of(found, what, on)

@@ -20,9 +20,9 @@ from LiverAILib.evaluation.overlap import outline, same_regions
 from LiverAILib.training.packages import result
 from LiverAILib.training.typed_exam import TypedExam
 
-SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # of the comparison
-SCALES = (0.3, 0.5, 1.0)  # of both together: the smaller, the surer a region must be somewhere to count
-OFFSETS = (-1.0, -0.5, 0.0, 0.5, 1.0)
+SHARES = (0.5, 0.6, 0.7, 0.8)  # of the comparison; neither is left out, as neither has seen all that scans may show
+SCALES = (0.3, 0.4, 0.5, 1.0)  # of both together: the smaller, the surer a region must be somewhere to count
+OFFSETS = (-0.5, 0.0, 0.25, 0.5, 0.75, 1.0)
 ALONE = JointWeights(1.0, 0.0, 0.0)  # as without a comparison
 MOST_FALSE = 0.5  # an exam
 NEAR = 0.015

@@ -144,13 +144,16 @@ def test_what_a_detector_sees_beside_is_counted() -> None:
 
 def test_the_whole_analysis_is_held_against_the_truth() -> None:
     exams = [toy_exam(1, [LARGE, BRIGHT], [LesionType.ICC, LesionType.HCC]), toy_exam(2, [], [])]
-    part, _ = whole_part(exams, SeesLiver(), stand_ins(), silent)
+    shown = toy_exam(4, [LARGE], [LesionType.ICC])
+    empty = [toy_exam(3, [], []), replace(shown, lesion_ids={p: 0 * ids for p, ids in shown.lesion_ids.items()})]
+    part, _ = whole_part(exams, empty, SeesLiver(), stand_ins(), silent)
     values = {figure.what: figure.value for figure in part.figures}
     assert values["recall of lesions, whole analysis"] == 0.5
     by_size = [what for what in values if " cm" in what]
     assert by_size == ["recall of lesions of 1 to 2 cm, whole analysis"]  # both are
     assert values[by_size[0]] == 0.5
     assert values["false positives a case, whole analysis"] == 0
+    assert values["false positives a case, phantoms without a lesion, whole analysis"] == 0.5
     assert values["seven-class accuracy of found lesions, whole analysis"] == 1
     assert values["liver Dice, mean, whole analysis"] == 1
     assert part.cases[1]["triage"] == "low"
