@@ -243,11 +243,13 @@ def _canvas(anatomy: Anatomy, enhancement: Enhancement, phases: Sequence[Phase],
 
 
 def _unclipped(anatomy: Anatomy) -> npt.NDArray[np.float32]:
-    """The structure, with what lies at the ends of the scan's window well outside it, so that no noise shows there."""
+    """The structure, with what lies at the ends of the scan's window well outside it, so that no noise shows there. The
+    liver stays as it is: in a very bright one the vessels lie at the upper end.
+    """
     low, high = anatomy.window
     smooth = anatomy.smooth.copy()
     if low > -200:
         smooth[smooth < low + 1.5] = low - 60
     if high < 1000:
-        smooth[smooth > high - 1.5] += 40
+        smooth[(smooth > high - 1.5) & ~anatomy.liver] += 40
     return smooth

@@ -27,12 +27,14 @@ NC, ART, PV = PHASES
 STILL = ExamOptions(misregistration=False, mimics=False, scale=(1.0, 1.0))
 
 
-def scan(seed: int, organs: bool = False, tumour: Organ | None = None) -> Anatomy:
-    """A portal-venous "scan", clipped as the published ones, with a ball of a real lesion where asked."""
+def scan(seed: int, organs: bool = False, tumour: Organ | None = None, liver_hu: float | None = None) -> Anatomy:
+    """A portal-venous "scan", clipped as the published ones, with a ball of a real lesion where asked. liver_hu: its
+    median, if not as it comes.
+    """
     options = PhantomOptions(spacing_mm=(5, 2, 2), liver_crop_mm=18, lesions=0)
     phantom = generate(seed, phases=(PV,), options=options)
-    hu = phantom.study.volumes[PV].array.clip(-40, 160)
-    label = phantom.liver_mask(PV).astype(np.uint8)
+    hu, label = phantom.study.volumes[PV].array, phantom.liver_mask(PV).astype(np.uint8)
+    hu = (hu if liver_hu is None else hu + (liver_hu - np.median(hu[label > 0]))).clip(-40, 160)
     codes = np.zeros_like(label)
     if organs:
         names = {Tissue.SPLEEN: Organ.SPLEEN, Tissue.KIDNEY: Organ.KIDNEY, Tissue.BONE: Organ.BONE}
@@ -91,6 +93,15 @@ def test_liver_and_organs_take_the_hu_of_each_phase(anatomy: Anatomy, exam: Synt
     assert np.median(hu(exam, ART)[spleen]) > 80
     bone = ndimage.binary_erosion((anatomy.organs == Organ.BONE) & (anatomy.hu >= 160))
     assert np.median(hu(exam, NC)[bone]) == 160
+
+
+def test_vessels_of_a_very_bright_liver_are_not_bright_before_contrast() -> None:
+    bright = scan(11, liver_hu=150)
+    clipped = bright.liver & (bright.smooth > 158.5)
+    assert clipped.sum() > 50
+    exam = make_exam(bright, 4, PHASES, replace(STILL, lesions=()))
+    plain = hu(exam, NC)
+    assert np.median(plain[clipped]) < np.median(plain[bright.liver]) + 8
 
 
 def test_lesions_behave_as_their_type(exam: SyntheticExam) -> None:
