@@ -6,8 +6,9 @@ other, and its lesion probability and the segmentations' become one joint lesion
 
     logit(joint) = segmentation * logit(p) + comparison * logit(q) + offset
 
-with p the highest of any phase that counts (see `join`), q the comparison's, and weights from the package, where
-validation has chosen them so that the same thresholds serve as without the comparison.
+with p the highest of any phase that counts (see `join`), q the comparison's, and weights from the package. A region may
+have to be surer somewhere to count as a lesion than without the comparison (`peak`); the joint probability is scaled so
+that the same thresholds serve. Validation has chosen all of these.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy.typing as npt
 import torch
 
 from LiverAILib.analysis.join import JointMap, Mask, bounding_box, resampled
+from LiverAILib.analysis.lesions import MIN_PEAK, THRESHOLD
 from LiverAILib.analysis.phase_stack import STACK_PHASES, PhaseStack, StackFormat, stack_phases
 from LiverAILib.analysis.segment import bfloat16_is_fast
 from LiverAILib.networks.phase_comparison import PhaseComparisonNet, comparison_input
@@ -33,22 +35,32 @@ SURE = 1e-4  # probabilities count as if they were this far from 0 and 1
 
 @dataclass(frozen=True)
 class JointWeights:
-    """How the joint lesion probability comes about, see above; the defaults take each for half."""
+    """How the joint lesion probability comes about, see above; the defaults take each for half.
+
+    peak: what becomes `MIN_PEAK`, from which a region counts. What is under `THRESHOLD` stays, so regions are outlined
+    as without it; between these two, logits are scaled, and over the peak moved.
+    """
 
     segmentation: float = 0.5
     comparison: float = 0.5
     offset: float = 0.0
+    peak: float = MIN_PEAK
 
     def __post_init__(self) -> None:
         if min(self.segmentation, self.comparison) < 0 or self.segmentation + self.comparison <= 0:
             raise ValueError("The weights of the joint lesion probability can't be negative, nor both 0.")
+        if not MIN_PEAK <= self.peak < 1:
+            raise ValueError(f"The peak of a joint lesion probability is from {MIN_PEAK} up and under 1.")
 
     def joint(self, segmented: npt.NDArray[np.float32], compared: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """The joint probability of two of any one shape; 0 where nothing was segmented and nothing compared."""
         from scipy.special import expit, logit
 
         p, q = (logit(values.clip(SURE, 1 - SURE)) for values in (segmented, compared))
-        found = expit(self.segmentation * p + self.comparison * q + np.float32(self.offset)).astype(np.float32)
+        sure = self.segmentation * p + self.comparison * q + np.float32(self.offset)
+        low, wanted, peak = (np.float32(logit(value)) for value in (THRESHOLD, MIN_PEAK, self.peak))
+        sure -= ((sure - low) / (peak - low)).clip(0, 1) * (peak - wanted)
+        found = expit(sure).astype(np.float32)
         return np.where((segmented > 0) | (compared > 0), found, np.float32(0))
 
     def metadata(self) -> dict[str, float]:

@@ -237,7 +237,7 @@ class Evaluation:
                 large=self.request.large,
                 most_seconds=60 if all(self.bundle(name) for name in PARTS.values()) else 45,
             )
-        there = {name: bundle for name in set(PARTS.values()) if (bundle := self.bundle(name)) is not None}
+        there = {name: bundle for name in self.used("cost") if (bundle := self.bundle(name)) is not None}
         size = sum((bundle.folder / part).stat().st_size for bundle in there.values() for part in (METADATA, WEIGHTS))
         words = ", ".join(sorted(there))
         figures.append(Figure("size of the packages, MB", words, f"{len(there)} packages", size / 1e6, "<= 60"))

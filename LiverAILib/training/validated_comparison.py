@@ -21,8 +21,8 @@ from LiverAILib.training.packages import result
 from LiverAILib.training.typed_exam import TypedExam
 
 SHARES = (0.5, 0.6, 0.7, 0.8)  # of the comparison; neither is left out, as neither has seen all that scans may show
-SCALES = (0.3, 0.4, 0.5, 1.0)  # of both together: the smaller, the surer a region must be somewhere to count
-OFFSETS = (-0.5, 0.0, 0.25, 0.5, 0.75, 1.0)
+OFFSETS = (-0.5, 0.0, 0.25, 0.65, 1.0, 1.5)
+PEAKS = (0.8, 0.9, 0.945, 0.975)
 ALONE = JointWeights(1.0, 0.0, 0.0)  # as without a comparison
 MOST_FALSE = 0.5  # an exam
 NEAR = 0.015
@@ -105,8 +105,8 @@ def choose_joint(exams: Sequence[ComparedExam]) -> Outcome:
     """
     alone = outcome_of(exams, ALONE)
     tried = [
-        outcome_of(exams, JointWeights(round(scale * (1 - share), 4), round(scale * share, 4), offset))
-        for share, scale, offset in product(SHARES, SCALES, OFFSETS)
+        outcome_of(exams, JointWeights(round(1 - share, 4), share, offset, peak))
+        for share, offset, peak in product(SHARES, OFFSETS, PEAKS)
     ]
     allowed = [one for one in tried if one.false_an_exam <= MOST_FALSE]
     if max((one.recall for one in allowed), default=0.0) < alone.recall:

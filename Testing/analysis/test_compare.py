@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from LiverAILib.analysis.compare import JointWeights, PhaseComparer, compare_phases
 from LiverAILib.analysis.join import JointMap, join_phases
-from LiverAILib.analysis.lesions import find_lesions, lesions_in
+from LiverAILib.analysis.lesions import MIN_PEAK, THRESHOLD, find_lesions, lesions_in
 from LiverAILib.analysis.networks import Networks, Stage
 from LiverAILib.analysis.packages import find_packages, load_networks
 from LiverAILib.analysis.phase_stack import STACK_PHASES, PhaseStack, StackFormat, stack_phases
@@ -200,3 +200,16 @@ def test_a_package_is_loaded_with_what_it_states(tmp_path) -> None:  # type: ign
     only = PhaseComparer(run.network, CPU, phases=frozenset({Phase.PORTAL_VENOUS}))
     assert only(study, joint) is joint
     assert replace(joint, warnings=[]).liver.any()
+
+
+def test_a_higher_peak_asks_for_surer_regions_of_the_same_outline() -> None:
+    p = np.linspace(0.001, 0.999, 500, dtype=np.float32)
+    plain, surer = (JointWeights(1.0, 0.0, 0.0, peak).joint(p, p) for peak in (0.8, 0.95))
+    assert plain == pytest.approx(p, abs=1e-4)
+    assert (np.diff(surer) > 0).all()
+    assert ((surer > THRESHOLD) == (p > THRESHOLD)).all()
+    assert ((surer >= MIN_PEAK) == (p >= 0.95)).all()
+    assert surer[p < THRESHOLD] == pytest.approx(p[p < THRESHOLD], abs=1e-4)
+    for wrong in (0.5, 1.0):
+        with pytest.raises(ValueError, match=r"from 0\.8 up"):
+            JointWeights(peak=wrong)
