@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from LiverAILib.few_bits import from_stored, to_stored
 from LiverAILib.study import Phase
 from LiverAILib.training.cases import CaseFiles, Split, TrainingCase, training_case
 from LiverAILib.training.exams import ExamSource
+from LiverAILib.training.kept_segmentations import KeptSegmenter
 from LiverAILib.training.lesion_samples import TUMOUR, LesionSamples
 from LiverAILib.training.packages import Described, Provenance, result, write_package
 from LiverAILib.training.pools import (
@@ -60,6 +62,11 @@ class Asked:
     package: tuple[Path, Provenance] | None
     say: Say
 
+    @cached_property
+    def kept_segmenter(self) -> KeptSegmenter:
+        """That LiverSegNet; what it finds is kept with the pool."""
+        return KeptSegmenter(load_segmenter(self.segmenter), self.pool / "segmentations")
+
     @property
     def steps(self) -> int | None:
         """How many were asked for; the schedule of the learning rate is fitted to them."""
@@ -67,7 +74,7 @@ class Asked:
 
     def fill(self, *kinds: Kind, validation: bool = True) -> None:
         """Make what the pool lacks, for validation too unless that is not wanted."""
-        segmenter = load_segmenter(self.segmenter) if "stack" in kinds else None
+        segmenter = self.kept_segmenter if "stack" in kinds else None
         make_pools(
             self.pool,
             self.split.train,
@@ -246,7 +253,6 @@ def train_detector(asked: Asked) -> Bundle | None:
     from LiverAILib.networks.detector import PRESETS, LesionDetector
     from LiverAILib.training.detector import DetectorRecipe, DetectorTask, find_in_exams
     from LiverAILib.training.detector import train_detector as run
-    from LiverAILib.training.kept_segmentations import KeptSegmenter
     from LiverAILib.training.lesion_probability import with_lesion_probability
     from LiverAILib.training.validated import detector_results
 
@@ -255,7 +261,7 @@ def train_detector(asked: Asked) -> Bundle | None:
     real, made = _volumes(asked, recipe.in_plane_mm)
     held = [training_case(files, recipe.in_plane_mm) for files in asked.split.validation]
     held += load_synthetic(asked.pool / "validation", recipe.in_plane_mm)
-    segmenter = KeptSegmenter(load_segmenter(asked.segmenter), asked.pool / "segmentations")
+    segmenter = asked.kept_segmenter
     shown: dict[str, Any] = {}
     if PRESETS[recipe.preset].backbone.inputs > 1:
         real, made, held = (with_lesion_probability(side, segmenter, asked.say) for side in (real, made, held))
@@ -292,7 +298,6 @@ def train_phase_comparison(asked: Asked) -> Bundle | None:
     from LiverAILib.analysis.compare import PhaseComparer
     from LiverAILib.analysis.phase_stack import STACK_PHASES, StackFormat
     from LiverAILib.networks.phase_comparison import PhaseComparisonNet
-    from LiverAILib.training.kept_segmentations import KeptSegmenter
     from LiverAILib.training.phase_comparison import ComparisonRecipe, ComparisonTask, train_comparison
     from LiverAILib.training.validated_comparison import compare_exams, comparison_results
 
@@ -309,7 +314,7 @@ def train_phase_comparison(asked: Asked) -> Bundle | None:
         return None
     task.network.load_state_dict(_as_kept(weights, package))
     assert isinstance(task.network, PhaseComparisonNet)
-    segmenter = KeptSegmenter(load_segmenter(asked.segmenter), asked.pool / "segmentations")
+    segmenter = asked.kept_segmenter
     comparer = PhaseComparer(task.network, task.device)
     asked.say("reading validation exams whole")
     extra, rows = comparison_results(compare_exams(comparer, validation_exams(asked, "stack"), segmenter))
