@@ -97,6 +97,12 @@ def _resnet34(preset: str) -> nn.Module:
     return ResNet34(preset)
 
 
+def _hccnet(preset: str) -> nn.Module:
+    from LiverAILib.networks.resnet34 import PHASES_INPUTS, ResNet34
+
+    return ResNet34(preset, inputs=PHASES_INPUTS)
+
+
 #: How each network that a bundle may name is built from its preset.
 NETWORKS: Mapping[str, Callable[[str], nn.Module]] = {
     "LiverSegNet": _liversegnet,
@@ -104,7 +110,7 @@ NETWORKS: Mapping[str, Callable[[str], nn.Module]] = {
     "LesionDetector": _lesion_detector,
     "LesionClassifier": _lesion_classifier,
     "NoduleNet": _resnet34,
-    "HCCNet": _resnet34,
+    "HCCNet": _hccnet,
 }
 
 

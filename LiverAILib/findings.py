@@ -10,7 +10,7 @@ from LiverAILib.lesion_types import LesionType
 from LiverAILib.study import Phase
 
 #: Raised when fields come, go or change their meaning; files of a newer schema are refused, older ones are read.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Vector = tuple[float, float, float]
 
@@ -86,16 +86,13 @@ class Lesion(_Record):
 
 
 class SliceScores(_Record):
-    """NoduleNet's and HCCNet's probabilities of one phase's axial slices that show liver, feet to head.
-
-    nodule and hcc are empty where that network is missing; else one value a slice.
-    """
+    """NoduleNet's probabilities of one phase's axial slices that show liver, feet to head; none without NoduleNet."""
 
     slices: list[tuple[int, int]] = Field(
         description="first slice, and one past the last, that the score is of, along the volume's axial axis"
     )
     nodule: list[float]
-    hcc: list[float]
+    hcc: list[float] = Field(default=[], description="only in files up to schema 2; now in HCCRisk.scores")
 
 
 class Reading(_Record):
@@ -110,13 +107,19 @@ class Reading(_Record):
 
 
 class HCCRisk(_Record):
-    """The HCC risk score of HCCNet from all liver slices of all phases."""
+    """The HCC risk score of HCCNet from all liver slices of the reference phase, each seen together with the other
+    phases.
+    """
 
     printed: float = Field(description="as the paper prints it, divided by the number of images")
     unscaled: float = Field(description="without that division; compare patients by this one")
     images: int
     threshold: float | None = Field(description="of the unscaled score, from the model package; None if it has none")
     hcc: bool | None = Field(description="unscaled >= threshold; None without a threshold")
+    slices: list[tuple[int, int]] = Field(
+        default=[], description="of each image the first slice of the reference phase, and one past the last"
+    )
+    scores: list[float] = Field(default=[], description="HCCNet's probability of each; empty in files up to schema 2")
 
 
 class Model(_Record):

@@ -39,7 +39,12 @@ STATED: dict[str, dict[str, Any]] = {
         "size": 96,
         "smoothing_mm": 4.0,
     },
-    "hccnet": {"network": "HCCNet", "hcc_threshold": 0.25, "size": 96, "smoothing_mm": 4.0},
+    "hccnet": {
+        "network": "HCCNet",
+        "input": INPUT | {"in_plane_mm": 1.5},
+        "hcc_threshold": 0.25,
+        "smoothing_mm": 2.0,
+    },
 }
 
 

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from LiverAILib.analysis.axes import canonical_axes, to_canonical
 from LiverAILib.analysis.boxes3d import FoundBoxes
 from LiverAILib.analysis.networks import Networks, SliceFormat, Stage
+from LiverAILib.analysis.phase_stack import StackFormat
 from LiverAILib.analysis.reading import TriageThresholds
+from LiverAILib.analysis.stack_slices import StackReader
 from LiverAILib.findings import Model
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.study import ClinicalRecord, Phase, Source, Study, Volume
@@ -104,7 +106,7 @@ def knows_levels(
 
 
 class SeesDark(nn.Module):
-    """A slice network: its probability rises with the part of the slice that is dark; its stages light up there."""
+    """NoduleNet: its probability rises with the part of the slice that is dark; its stages light up there."""
 
     def stages(self, x: Tensor) -> tuple[Tensor, ...]:
         """At five scales: what lies between 0 and 80 HU, in a few of sixteen channels."""
@@ -123,6 +125,20 @@ class SeesDark(nn.Module):
         return self.classify(self.stages(x)[-1])
 
 
+class SeesDarkPhases(nn.Module):
+    """HCCNet: its probability rises with the part of the slice where the liver is darker by 30 HU in some phase."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        dark = (x[:, :3].amin(dim=1) < -0.25) & (x[:, 3] > 0.5)
+        share = dark.float().mean(dim=(1, 2)) * 20 - 2
+        return torch.stack([-share, share], dim=1)
+
+
+def reads_risk(network: nn.Module | None = None) -> StackReader:
+    """HCCNet's stage."""
+    return StackReader(network or SeesDarkPhases(), torch.device("cpu"), StackFormat())
+
+
 def model(name: str) -> Model:
     return Model(name=name, version="1", sha256="1" * 64)
 
@@ -135,7 +151,7 @@ def stand_ins() -> Networks:
         classifier=Stage(knows_levels, model("lesionclassifier")),
         triage=TriageThresholds(0.2, 0.8),
         nodules=Stage(SeesDark(), model("nodulenet")),
-        hcc=Stage(SeesDark(), model("hccnet")),
+        hcc=Stage(reads_risk(), model("hccnet")),
         hcc_threshold=0.1,
         slice_format=SliceFormat(1.5, 96),
     )

@@ -96,5 +96,4 @@ class AiBox:
 
     def _show_chosen(self):
         self.findings.show_lesion(self._chosen(), self.session.phase)
-        scores, levels = self.session.scores()
-        self.findings.show_scores(scores, levels, tr("Scores of the slices (feet to head)"))
+        self.findings.show_scores(*self.session.scores(), tr("Scores of the slices (feet to head)"))

@@ -57,7 +57,7 @@ class FindingsBox:
         self.banner.text = tr("No findings yet.")
         self._fill([], [])
         self.show_lesion(None, None)
-        self.show_scores(None, [], "")
+        self.show_scores([], [], [], "")
 
     def show_run(self, findings, lesions):
         """The banner and the table. lesions: `opinions.ReadLesion`s."""
@@ -164,12 +164,9 @@ class FindingsBox:
             ]
         )
 
-    def show_scores(self, scores, levels, title):
-        """The strip of one phase; None hides it."""
-        curves = []
-        if scores is not None:
-            curves = [("NoduleNet", NODULE, scores.nodule), ("HCCNet", HCC, scores.hcc)]
-        self.strip.show_scores(levels, curves)
+    def show_scores(self, levels, nodule, hcc, title):
+        """The strip of one phase; without scores it is hidden."""
+        self.strip.show_scores(levels, [("NoduleNet", NODULE, nodule), ("HCCNet", HCC, hcc)])
         shown = bool(self.strip.curves) and bool(len(levels))
         self.strip_title.text = title if shown else ""
         self.strip_title.setVisible(shown)

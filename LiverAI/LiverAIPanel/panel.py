@@ -349,10 +349,9 @@ class Panel:
         self._show_scores()
 
     def _show_scores(self):
-        scores, levels = self.session.scores()
         title = tr("Scores of the slices, {phase} phase (feet to head)")
         phase = phase_title(self.session.phase).lower() if self.session.phase is not None else ""
-        self.findings.show_scores(scores, levels, title.format(phase=phase))
+        self.findings.show_scores(*self.session.scores(), title.format(phase=phase))
 
     def _follow_level(self):
         self.findings.strip.show_level(self.session.level())

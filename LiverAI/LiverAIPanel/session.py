@@ -78,14 +78,12 @@ class Session:
         return level_shown(slicer.mrmlScene)
 
     def scores(self):
-        """The slice scores of the shown phase, and the heights of their slices; (None, []) without."""
-        volume = self.shown.volumes.get(self.phase) if self.shown is not None else None
-        scores = self.shown.findings.slice_scores.get(self.phase) if volume is not None else None
-        if scores is None:
-            return None, []
-        from LiverAILib.scene.navigation import score_positions
+        """Heights of the shown phase's scored slices, NoduleNet's scores and HCCNet's; empty without."""
+        if self.shown is None or self.shown.volumes.get(self.phase) is None:
+            return [], [], []
+        from LiverAILib.scene.navigation import shown_scores
 
-        return scores, [float(level) for level in score_positions(scores, volume)]
+        return shown_scores(self.shown.findings, self.phase, self.shown.volumes)
 
     # --- the reader's word
 

@@ -6,8 +6,8 @@ other, and its lesion probability and the segmentations' become one joint lesion
 
     logit(joint) = segmentation * logit(p) + comparison * logit(q) + offset
 
-with p the highest of any phase that counts (see `join`), q the comparison's, and weights from the package. A region may
-have to be surer somewhere to count as a lesion than without the comparison (`peak`); the joint probability is scaled so
+with p the highest of any phase that counts (see `join`), q the comparison's, and weights from the package. Which of its
+regions are lesions a package may decide by more than their peaks (`region_facts`); the joint probability is scaled so
 that the same thresholds serve. Validation has chosen all of these.
 """
 
@@ -20,8 +20,9 @@ import numpy.typing as npt
 import torch
 
 from LiverAILib.analysis.join import JointMap, Mask, bounding_box, resampled
-from LiverAILib.analysis.lesions import MIN_PEAK, THRESHOLD
-from LiverAILib.analysis.phase_stack import STACK_PHASES, PhaseStack, StackFormat, stack_phases
+from LiverAILib.analysis.lesions import label_lesions
+from LiverAILib.analysis.phase_stack import STACK_PHASES, PhaseStack, StackFormat, on_stack, stack_phases
+from LiverAILib.analysis.region_facts import SURE, RegionFacts, RegionWeights, region_facts, with_sureness
 from LiverAILib.analysis.segment import bfloat16_is_fast
 from LiverAILib.networks.phase_comparison import PhaseComparisonNet, comparison_input
 from LiverAILib.study import Phase, Source, Study, Volume
@@ -30,27 +31,19 @@ LEAST_PHASES = 2
 PART_SLICES = 96  # looked at together; a longer stack goes through the network in parts
 OVERLAP_SLICES = 8  # more on each side of a part; what the network mixes reaches 5 slices
 VIEWS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))  # axes along which the phases are mirrored
-SURE = 1e-4  # probabilities count as if they were this far from 0 and 1
 
 
 @dataclass(frozen=True)
 class JointWeights:
-    """How the joint lesion probability comes about, see above; the defaults take each for half.
-
-    peak: what becomes `MIN_PEAK`, from which a region counts. What is under `THRESHOLD` stays, so regions are outlined
-    as without it; between these two, logits are scaled, and over the peak moved.
-    """
+    """How the joint lesion probability comes about, see above; the defaults take each for half."""
 
     segmentation: float = 0.5
     comparison: float = 0.5
     offset: float = 0.0
-    peak: float = MIN_PEAK
 
     def __post_init__(self) -> None:
         if min(self.segmentation, self.comparison) < 0 or self.segmentation + self.comparison <= 0:
             raise ValueError("The weights of the joint lesion probability can't be negative, nor both 0.")
-        if not MIN_PEAK <= self.peak < 1:
-            raise ValueError(f"The peak of a joint lesion probability is from {MIN_PEAK} up and under 1.")
 
     def joint(self, segmented: npt.NDArray[np.float32], compared: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """The joint probability of two of any one shape; 0 where nothing was segmented and nothing compared."""
@@ -58,8 +51,6 @@ class JointWeights:
 
         p, q = (logit(values.clip(SURE, 1 - SURE)) for values in (segmented, compared))
         sure = self.segmentation * p + self.comparison * q + np.float32(self.offset)
-        low, wanted, peak = (np.float32(logit(value)) for value in (THRESHOLD, MIN_PEAK, self.peak))
-        sure -= ((sure - low) / (peak - low)).clip(0, 1) * (peak - wanted)
         found = expit(sure).astype(np.float32)
         return np.where((segmented > 0) | (compared > 0), found, np.float32(0))
 
@@ -68,8 +59,28 @@ class JointWeights:
         return {key: round(value, 4) for key, value in asdict(self).items()}
 
 
+@dataclass(frozen=True)
+class Compared:
+    """What the network says. probability: (z, y, x) in the bounding box of the reference phase's liver, 0 outside that
+    liver; place: the same as a volume. on_stack: (z, y, x) on the grid of `stack`.
+    """
+
+    probability: npt.NDArray[np.float32]
+    place: Volume
+    on_stack: npt.NDArray[np.float32]
+    stack: PhaseStack
+
+    def regions(self, joint: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.uint16], list[RegionFacts | None]]:
+        """The regions of a joint probability in that box, as `label_lesions` finds them, and their facts."""
+        labels = label_lesions(joint, self.place.voxel_ml)
+        seen = on_stack(labels, self.place, self.stack)
+        return labels, region_facts(labels, joint, self.place.voxel_ml, seen, self.on_stack, self.stack)
+
+
 class PhaseComparer:
-    """Brings the comparison into a joint map; `phases` are those that the network was trained for."""
+    """Brings the comparison into a joint map. regions: decide which regions are lesions, their peaks if None. phases:
+    that the network was trained for.
+    """
 
     def __init__(
         self,
@@ -77,12 +88,14 @@ class PhaseComparer:
         device: torch.device,
         taken: StackFormat | None = None,
         weights: JointWeights | None = None,
+        regions: RegionWeights | None = None,
         phases: frozenset[Phase] = frozenset(STACK_PHASES),
     ) -> None:
         self.network = network.to(device).eval()
         self.device = device
         self.taken = taken or StackFormat()
         self.weights = weights or JointWeights()
+        self.regions = regions
         self.phases = phases
 
     def __call__(self, study: Study, joint: JointMap) -> JointMap:
@@ -94,14 +107,16 @@ class PhaseComparer:
             return joint
         box = bounding_box(joint.liver)
         probability = np.zeros(joint.probability.shape, np.float32)  # what stays 0 takes no memory
-        inside = joint.liver[box]
-        probability[box] = np.where(inside, self.weights.joint(joint.probability[box], found), np.float32(0))
+        own = self.weights.joint(joint.probability[box], found.probability)
+        own = np.where(joint.liver[box], own, np.float32(0))
+        if self.regions is not None:
+            labels, facts = found.regions(own)
+            own = with_sureness(own, labels, [None if one is None else self.regions.sureness(one) for one in facts])
+        probability[box] = own
         return replace(joint, probability=probability)
 
-    def look(self, study: Study, joint: JointMap) -> npt.NDArray[np.float32] | None:
-        """What the network alone says: lesion probability (z, y, x) in the bounding box of the reference phase's liver,
-        0 outside that liver; None where there is nothing to compare.
-        """
+    def look(self, study: Study, joint: JointMap) -> Compared | None:
+        """What the network alone says; None where there is nothing to compare."""
         shifts = {phase: shift for phase, shift in joint.shifts.items() if phase in self.phases}
         if len(shifts.keys() & set(STACK_PHASES)) < LEAST_PHASES or not joint.liver.any():
             return None
@@ -114,7 +129,8 @@ class PhaseComparer:
         z, y, x = seen.array.shape
         whole = (slice(0, z), slice(0, y), slice(0, x))
         found = resampled(seen.array, whole, seen, [axis.stop - axis.start for axis in box], place)
-        return np.where(joint.liver[box], found, np.float32(0))
+        found = np.where(joint.liver[box], found, np.float32(0))
+        return Compared(found, Volume(found, place, seen.source), seen.array, stack)
 
 
 def compare_phases(network: PhaseComparisonNet, stack: PhaseStack, device: torch.device) -> npt.NDArray[np.float32]:

@@ -17,9 +17,11 @@ from LiverAILib.lesion_types import LesionType
 from LiverAILib.study import ClinicalRecord, Phase, Study, Volume
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from torch import nn
 
-    from LiverAILib.analysis.join import JointMap
+    from LiverAILib.analysis.join import JointMap, Mask
     from LiverAILib.analysis.segment import Segmentation
     from LiverAILib.saliency import SaliencyMix
 
@@ -54,8 +56,28 @@ class Classify(Protocol):
 
 
 @dataclass(frozen=True)
+class SliceRisks:
+    """HCCNet's probability of each liver slice of the reference phase, feet to head. slices: the first slice of each,
+    and one past the last, along the volume's axial axis.
+    """
+
+    slices: list[tuple[int, int]]
+    probability: list[float]
+
+
+class ReadRisk(Protocol):
+    """What `stack_slices.StackReader` does: HCCNet on the liver slices of the reference phase, the other phases laid
+    over it.
+    """
+
+    def __call__(
+        self, study: Study, liver: Mask, shifts: Mapping[Phase, npt.NDArray[np.float64]]
+    ) -> SliceRisks | None: ...
+
+
+@dataclass(frozen=True)
 class SliceFormat:
-    """What NoduleNet and HCCNet see: pixels of `pixel_mm`, a square of `size` of them, slices of `min_slice_mm` or
+    """What NoduleNet sees: pixels of `pixel_mm`, a square of `size` of them, slices of `min_slice_mm` or
     more, in plane no more than `margin_mm` around the liver. smoothing_mm: SD of the Gaussian over which what they say
     of neighbouring slices is averaged; 0 leaves each slice to itself, as in the paper.
     """
@@ -93,7 +115,7 @@ class Networks:
     region_peak: the lesion probability from which a region without a box of the detector's is a lesion too (see
     `sure_regions`), None for none. triage: the classifier's thresholds, None if its package has none. hcc_threshold: of
     the unscaled risk score. salient_from: nodule probability over which a slice gets a saliency map. saliency: what the
-    map is made of, as published if None. device: where the slice networks are.
+    map is made of, as published if None. device: where NoduleNet is.
     notes: on what is missing, for the findings' warnings.
     """
 
@@ -104,7 +126,7 @@ class Networks:
     classifier: Stage[Classify] | None = None
     triage: TriageThresholds | None = None
     nodules: Stage[nn.Module] | None = None
-    hcc: Stage[nn.Module] | None = None
+    hcc: Stage[ReadRisk] | None = None
     hcc_threshold: float | None = None
     slice_format: SliceFormat = SliceFormat()
     salient_from: float = 0.5
@@ -130,6 +152,6 @@ class Networks:
         Stage[Detect] | None,
         Stage[Classify] | None,
         Stage[nn.Module] | None,
-        Stage[nn.Module] | None,
+        Stage[ReadRisk] | None,
     ]:
         return self.comparison, self.detector, self.classifier, self.nodules, self.hcc

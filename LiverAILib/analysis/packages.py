@@ -6,14 +6,15 @@ the phases the network was trained for), these may stand in `configs/metadata.js
 | package | key | value |
 | --- | --- | --- |
 | phasecomparison | `joint` | fields of `JointWeights` that differ from its defaults |
+| phasecomparison | `regions` | fields of `RegionWeights`; if not there, a region's peak decides alone |
 | lesiondetector | `operating_point` | `{"least_score": ..., "least_mean_score": ...}`: of slices' boxes, of lesions |
 | lesiondetector | `operating_point` | `{"region_peak": ...}`: of regions without a box; if not there, none counts |
 | lesiondetector | `operating_point` | `{"recall": ...}`: the share of validation lesions that is then found |
 | lesionclassifier | `triage` | `{"benign_below": ..., "malignant_from": ..., "decision": ...}` (`TriageThresholds`) |
 | lesionclassifier | `company` | which types go with which (`TypeCompany`); if not there, each lesion stands by itself |
 | lesionclassifier | `crop` | fields of `CropOptions` that differ from its defaults |
-| nodulenet, hccnet | `size` | side of the square in pixels, 256 |
-| nodulenet, hccnet | `smoothing_mm` | over which neighbouring slices are averaged, 0 (`SliceFormat`) |
+| nodulenet | `size` | side of the square in pixels, 256 |
+| nodulenet, hccnet | `smoothing_mm` | over which neighbouring slices are averaged, 0 (`neighbour_shares`) |
 | nodulenet | `salient_from` | least nodule probability of a slice with a saliency map, 0.5 |
 | nodulenet | `saliency` | `{"weights": [1, 2, 3, 4, 5], "cam": false}`, also the defaults (`SaliencyMix`) |
 | hccnet | `hcc_threshold` | HCC from this unscaled risk score on |
@@ -34,7 +35,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from LiverAILib.analysis.joint_types import TypeCompany
 from LiverAILib.analysis.lesions import PARAMETERS, IndexBox
-from LiverAILib.analysis.networks import Classify, Compare, Detect, Networks, SliceFormat, Stage
+from LiverAILib.analysis.networks import Classify, Compare, Detect, Networks, ReadRisk, SliceFormat, Stage
 from LiverAILib.analysis.reading import TriageThresholds
 from LiverAILib.bundles import Bundle, find_bundle
 from LiverAILib.errors import BundleError
@@ -45,7 +46,6 @@ from LiverAILib.study import ClinicalRecord, Phase, Volume
 if TYPE_CHECKING:
     import torch
     from _typeshed import DataclassInstance
-    from torch import nn
 
     from LiverAILib.analysis.crops import CropOptions
     from LiverAILib.networks.lesion_classifier import LesionClassifier
@@ -123,28 +123,23 @@ def load_networks(packages: Packages, device: torch.device) -> Networks:
         if triage is None:
             note = "The lesion classifier's package states no triage thresholds, so there is no reading of the patient."
             networks = replace(networks, notes=(*networks.notes, note))
-    formats = {name: _slice_format(found[name]) for name in ("nodulenet", "hccnet") if name in found}
-    if len(set(formats.values())) > 1:
-        raise BundleError(
-            "Model packages nodulenet and hccnet take slices of different size or smoothing. Install packages of one "
-            "training."
-        )
-    for taken in formats.values():
-        networks = replace(networks, slice_format=taken)
-    smoothed: dict[str, float | str | bool] = {"slice_smoothing_mm": networks.slice_format.smoothing_mm}
     if "nodulenet" in found:
         bundle = found["nodulenet"]
+        taken, mix = _slice_format(bundle), _saliency(bundle)
         salient = _number(bundle, "salient_from", networks.salient_from, 0, 1)
-        mix = _saliency(bundle)
-        stated = {**smoothed, "salient_from": salient, "saliency_cam": mix.cam}
-        stated["saliency_weights"] = ", ".join(f"{weight:g}" for weight in mix.weights)
-        networks = replace(networks, nodules=_slice_network(bundle, device, stated), salient_from=salient, saliency=mix)
+        stated: dict[str, float | str | bool] = {
+            "slice_smoothing_mm": taken.smoothing_mm,
+            "salient_from": salient,
+            "saliency_cam": mix.cam,
+            "saliency_weights": ", ".join(f"{weight:g}" for weight in mix.weights),
+        }
+        nodules = Stage(bundle.load().to(device), bundle.model, _phases(bundle), stated)
+        networks = replace(networks, nodules=nodules, slice_format=taken, salient_from=salient, saliency=mix)
     if "hccnet" in found:
         bundle = found["hccnet"]
         given = (bundle.metadata.model_extra or {}).get("hcc_threshold")
         threshold = None if given is None else _number(bundle, "hcc_threshold", 0.0, 0, 10)
-        risk = smoothed if threshold is None else {**smoothed, "hcc_threshold": threshold}
-        networks = replace(networks, hcc=_slice_network(bundle, device, risk), hcc_threshold=threshold)
+        networks = replace(networks, hcc=_hcc(bundle, device, threshold), hcc_threshold=threshold)
         known = _number(bundle, "hcc_auroc", 1.0, 0, 1)
         if known < SURE_AUROC:
             note = (
@@ -158,15 +153,19 @@ def load_networks(packages: Packages, device: torch.device) -> Networks:
 def _comparison(bundle: Bundle, device: torch.device) -> Stage[Compare]:
     from LiverAILib.analysis.compare import JointWeights, PhaseComparer
     from LiverAILib.analysis.phase_stack import StackFormat
+    from LiverAILib.analysis.region_facts import RegionWeights
     from LiverAILib.networks.phase_comparison import PhaseComparisonNet
 
     weights = _stated(bundle, "joint", JointWeights())
+    stated = "regions" in (bundle.metadata.model_extra or {})
+    regions = _stated(bundle, "regions", RegionWeights()) if stated else None
     taken = StackFormat(bundle.metadata.input.in_plane_mm, bundle.metadata.input.min_slice_mm)
     network, phases = bundle.load(), _phases(bundle)
     assert isinstance(network, PhaseComparisonNet)
     parameters = {"comparison_in_plane_mm": taken.in_plane_mm}
     parameters |= {f"joint_{key}": value for key, value in weights.metadata().items()}
-    return Stage(PhaseComparer(network, device, taken, weights, phases), bundle.model, phases, parameters)
+    parameters |= {f"region_{key}": value for key, value in (regions.metadata() if regions else {}).items()}
+    return Stage(PhaseComparer(network, device, taken, weights, regions, phases), bundle.model, phases, parameters)
 
 
 def _detector(bundle: Bundle, device: torch.device) -> tuple[Stage[Detect], float | None, float | None]:
@@ -249,10 +248,18 @@ def _classify(
     return classify_lesions(network, volumes, usable, clinical, options=options, company=company, progress=progress)
 
 
-def _slice_network(
-    bundle: Bundle, device: torch.device, parameters: Mapping[str, float | str | bool]
-) -> Stage[nn.Module]:
-    return Stage(bundle.load().to(device), bundle.model, _phases(bundle), {**parameters})
+def _hcc(bundle: Bundle, device: torch.device, threshold: float | None) -> Stage[ReadRisk]:
+    from LiverAILib.analysis.phase_stack import StackFormat
+    from LiverAILib.analysis.stack_slices import StackReader
+
+    network, phases = bundle.load(), _phases(bundle)
+    taken = StackFormat(bundle.metadata.input.in_plane_mm, bundle.metadata.input.min_slice_mm)
+    smoothing = _number(bundle, "smoothing_mm", 0.0, 0, 50)
+    reader = StackReader(network.to(device), device, taken, smoothing, phases)
+    parameters = {"hcc_in_plane_mm": taken.in_plane_mm, "hcc_smoothing_mm": smoothing}
+    if threshold is not None:
+        parameters["hcc_threshold"] = threshold
+    return Stage(reader, bundle.model, phases, parameters)
 
 
 def _saliency(bundle: Bundle) -> SaliencyMix:

@@ -210,7 +210,7 @@ def _read(
         if found and study.clinical == ClinicalRecord():
             warnings.append("There is no clinical record; without it the lesion types are less sure.")
     if networks.nodules is not None or networks.hcc is not None:
-        slices = stages.read_slices(study, segmentations, places, networks, progress)
+        slices = stages.read_slices(study, segmentations, measured, places, networks, progress)
         found = stages.with_shares(found, slices.shares)
     return _Read(found, reading, slices, tuple(warnings))
 

@@ -1,4 +1,5 @@
-"""Slice scores: NoduleNet and HCCNet on every axial liver slice, and NoduleNet's saliency as a volume.
+"""Slice scores: NoduleNet on every axial liver slice of a phase, and its saliency as a volume. HCCNet's are in
+`stack_slices`.
 
 Source: Wang et al., Br J Cancer 2021: every transaxial slice from the liver's top to its bottom is scored by itself.
 The paper does not state the images' size. Ours: slices on the network's grid (see `grid`: fixed pixel size, thin slices
@@ -126,12 +127,13 @@ def slices_as(volume: Volume, liver: npt.NDArray[np.bool_], taken: SliceFormat) 
     )
 
 
-def neighbour_shares(slices: LiverSlices, smoothing_mm: float) -> Tensor:
+def neighbour_shares(index: Sequence[int], slice_mm: float, smoothing_mm: float) -> Tensor:
     """How much each slice (n, n; rows sum to 1) counts for each: by a Gaussian of their distance; 0: itself alone.
+    index: (n,) which of slices that lie `slice_mm` apart they are.
 
     Ours: a lesion shows in several slices, noise and a vessel seen end-on in one.
     """
-    places = torch.tensor(slices.index, dtype=torch.float64) * slices.slice_mm
+    places = torch.tensor(index, dtype=torch.float64) * slice_mm
     if smoothing_mm <= 0:
         return torch.eye(len(places), dtype=torch.float64)
     shares = torch.exp(-0.5 * ((places[:, None] - places[None]) / smoothing_mm).square())
@@ -140,21 +142,21 @@ def neighbour_shares(slices: LiverSlices, smoothing_mm: float) -> Tensor:
 
 def slice_scores(
     network: nn.Module,
-    slices: LiverSlices,
+    images: Tensor,
+    shares: Tensor,
     *,
-    smoothing_mm: float = 0.0,
     batch: int = 16,
     device: torch.device | str = "cpu",
 ) -> npt.NDArray[np.float64]:
-    """The finding's probability in each slice, (n,), of logits averaged over neighbouring slices (see
-    `neighbour_shares`). The network is in evaluation mode on `device` and gives two logits.
+    """The finding's probability in each of the images (n, channels, y, x), (n,), of logits averaged over them by
+    `shares` (see `neighbour_shares`). The network is in evaluation mode on `device` and gives two logits.
     """
     margins = [torch.zeros(0)]
     with torch.inference_mode():
-        for images in slices.images.split(batch):
-            logits = network(images.to(device)).float().cpu()
+        for part in images.split(batch):
+            logits = network(part.to(device)).float().cpu()
             margins.append(logits[:, 1] - logits[:, 0])
-    return np.asarray(torch.sigmoid(neighbour_shares(slices, smoothing_mm) @ torch.cat(margins).double()).numpy())
+    return np.asarray(torch.sigmoid(shares @ torch.cat(margins).double()).numpy())
 
 
 def averaged_parts(
@@ -168,7 +170,8 @@ def averaged_parts(
 ) -> SaliencyParts:
     """What these mixes need of the slices (one at least), averaged over neighbouring ones (see `neighbour_shares`)."""
     each = [saliency_parts(network, images.to(device), mixes) for images in slices.images.split(batch)]
-    return SaliencyParts.joined(each).averaged(neighbour_shares(slices, smoothing_mm).to(device))
+    shares = neighbour_shares(slices.index, slices.slice_mm, smoothing_mm)
+    return SaliencyParts.joined(each).averaged(shares.to(device))
 
 
 def saliency_volume(
@@ -212,36 +215,28 @@ def saliency_volume(
     return volume, scores
 
 
-@dataclass(frozen=True)
-class PhaseSlices:
-    """The scores of one phase's slices, and NoduleNet's saliency (see `saliency_volume`) if it was there."""
-
-    scores: SliceScores
-    saliency: npt.NDArray[np.float32] | None
-
-
 def score_phase(
     volume: Volume,
     liver: npt.NDArray[np.bool_],
-    nodules: nn.Module | None,
-    hcc: nn.Module | None,
+    network: nn.Module,
     taken: SliceFormat,
     *,
     salient_from: float = SALIENT_FROM,
     mix: SaliencyMix | None = None,
     device: torch.device | str = "cpu",
-) -> PhaseSlices:
-    """Both networks (each may be missing) on the same slices of one phase. liver: (z, y, x) on the volume's grid.
+) -> tuple[SliceScores, npt.NDArray[np.float32]]:
+    """NoduleNet's scores of the slices of one phase, and its saliency (see `saliency_volume`). liver: (z, y, x) on the
+    volume's grid.
 
     salient_from: see `threshold` of `saliency_volume`. mix: what saliency is made of, as published if None.
     """
     slices = slices_as(volume, liver, taken)
-    saliency, nodule = None, np.zeros(0)
-    if nodules is not None:
-        network = cast("ResNet34", nodules)
-        saliency, nodule = saliency_volume(
-            network, slices, threshold=salient_from, mix=mix, smoothing_mm=taken.smoothing_mm, device=device
-        )
-    risk = np.zeros(0) if hcc is None else slice_scores(hcc, slices, smoothing_mm=taken.smoothing_mm, device=device)
-    scores = SliceScores(slices=slices.spans, nodule=np.round(nodule, 6).tolist(), hcc=np.round(risk, 6).tolist())
-    return PhaseSlices(scores, saliency)
+    saliency, nodule = saliency_volume(
+        cast("ResNet34", network),
+        slices,
+        threshold=salient_from,
+        mix=mix,
+        smoothing_mm=taken.smoothing_mm,
+        device=device,
+    )
+    return SliceScores(slices=slices.spans, nodule=np.round(nodule, 6).tolist()), saliency

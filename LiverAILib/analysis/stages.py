@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from LiverAILib.analysis.boxes3d import FoundBoxes
 from LiverAILib.analysis.join import JointMap, bounding_box, join_phases
-from LiverAILib.analysis.networks import Networks
+from LiverAILib.analysis.networks import Networks, SliceRisks
 from LiverAILib.analysis.places import Places
 from LiverAILib.analysis.progress import Progress
 from LiverAILib.analysis.reading import ClassifiedLesion, TriageThresholds, read_patient
@@ -24,6 +24,7 @@ from LiverAILib.findings import HCCRisk, Lesion, Reading, SliceScores
 from LiverAILib.study import Phase, Study
 
 if TYPE_CHECKING:
+    from LiverAILib.analysis.lesions import MeasuredLesions
     from LiverAILib.analysis.segment import Segmentation
 
 #: Saliency is kept in steps of one over this: it is looked at, not computed with.
@@ -119,49 +120,60 @@ class SliceFindings:
 def read_slices(
     study: Study,
     segmentations: Mapping[Phase, Segmentation],
+    measured: MeasuredLesions,
     places: Places,
     networks: Networks,
     progress: Progress,
 ) -> SliceFindings:
-    """NoduleNet and HCCNet on each phase that they were trained for, and the risk score over all of them."""
-    from LiverAILib.analysis.risk import hcc_risk
+    """NoduleNet on each phase that it was trained for, and HCCNet on these phases laid over each other."""
     from LiverAILib.analysis.slices import score_phase
 
     nodules, hcc = networks.nodules, networks.hcc
-    phases = [
-        phase
-        for phase in Phase
-        if phase in study.volumes and any(stage is not None and phase in stage.phases for stage in (nodules, hcc))
-    ]
-    scores, saliency, shares = {}, {}, {}
+    phases = [phase for phase in Phase if nodules is not None and phase in study.volumes and phase in nodules.phases]
+    scores, saliency, shares, risk = {}, {}, {}, None
+    parts = len(phases) + (hcc is not None)
     with progress.stage("slices", "Reading the liver slices") as step:
         for number, phase in enumerate(phases):
+            assert nodules is not None
             label = f"Reading the liver slices of the {phase.words} phase ({number + 1} of {len(phases)})"
-            step.part(number, len(phases), label)
+            step.part(number, parts, label)
             liver = segmentations[phase].liver
             with progress.timed(f"slices_{phase}"):
-                found = score_phase(
+                scores[phase], found = score_phase(
                     study.volumes[phase],
                     liver,
-                    nodules.run if nodules is not None and phase in nodules.phases else None,
-                    hcc.run if hcc is not None and phase in hcc.phases else None,
+                    nodules.run,
                     networks.slice_format,
                     salient_from=networks.salient_from,
                     mix=networks.saliency,
                     device=networks.device,
                 )
-                scores[phase] = found.scores
-                if found.saliency is not None:
-                    saliency[phase] = _in_steps(found.saliency)
-                    shares[phase] = _shares(saliency[phase], places.labels[phase], liver)
-    every = [value for single in scores.values() for value in single.hcc]
-    risk = hcc_risk(every) if hcc is not None else None
-    if risk is None:
-        return SliceFindings(scores, saliency, shares, None)
-    limit = networks.hcc_threshold
-    call = None if limit is None else risk.unscaled >= limit
-    stated = HCCRisk(printed=risk.printed, unscaled=risk.unscaled, images=risk.images, threshold=limit, hcc=call)
-    return SliceFindings(scores, saliency, shares, stated)
+                saliency[phase] = _in_steps(found)
+                shares[phase] = _shares(saliency[phase], places.labels[phase], liver)
+        if hcc is not None:
+            step.part(parts - 1, parts, "Reading the liver slices for HCC")
+            with progress.timed("hcc_risk"):
+                shifts = {study.reference_phase: np.zeros(3), **measured.shifts}
+                risk = _risk(hcc.run(study, measured.liver, shifts), networks.hcc_threshold)
+    return SliceFindings(scores, saliency, shares, risk)
+
+
+def _risk(read: SliceRisks | None, threshold: float | None) -> HCCRisk | None:
+    """The risk score of HCCNet's slices, None without a slice."""
+    from LiverAILib.analysis.risk import hcc_risk
+
+    score = None if read is None else hcc_risk(read.probability)
+    if read is None or score is None:
+        return None
+    return HCCRisk(
+        printed=score.printed,
+        unscaled=score.unscaled,
+        images=score.images,
+        threshold=threshold,
+        hcc=None if threshold is None else score.unscaled >= threshold,
+        slices=read.slices,
+        scores=read.probability,
+    )
 
 
 def with_shares(lesions: Sequence[Lesion], shares: Mapping[Phase, Mapping[int, float]]) -> list[Lesion]:

@@ -37,8 +37,8 @@ several phases and on the patient's other lesions: from one phase and without a 
 finding may mislead it about the others.""",
     "nodulenet": """It scores slices, not lesions. Saliency shows where the network's activations are sparse and strong,
 which does not prove why it decided.""",
-    "hccnet": """The risk score was learnt from synthetic HCC beside six other synthetic types. Slices with lesions of
-unknown type took no part.""",
+    "hccnet": """It sees a slice in all phases at once; fewer phases tell it less. The risk score was learnt from
+synthetic HCC beside six other synthetic types. Slices with lesions of unknown type took no part.""",
 }
 _ALL_LIMITS = """Multi-phase exams with typed lesions are synthetic, made on real portal-venous anatomy: figures on them
 show how well the network knows the rules that made them, not clinical performance. No figure was measured in clinical

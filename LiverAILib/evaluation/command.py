@@ -43,9 +43,7 @@ def add_parser(subparsers: Any, name: str = "evaluate", **options: Any) -> argpa
     made.add_argument(
         "--benign-exams", type=int, default=90, metavar="N", help="with benign ones only, for the triage (default: 90)"
     )
-    made.add_argument(
-        "--empty-phantoms", type=int, default=8, metavar="N", help="without a lesion, for the detector (default: 8)"
-    )
+    made.add_argument("--empty-phantoms", type=int, default=24, metavar="N", help="without a lesion (default: 24)")
     made.add_argument(
         "--detector-lesions", type=int, default=315, metavar="N", help="that the detector is asked for (default: 315)"
     )

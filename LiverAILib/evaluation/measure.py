@@ -171,10 +171,8 @@ class Evaluation:
         return hccnet_part(
             networks.hcc.run,
             self.pool.exams("exam"),
-            networks.slice_format,
             networks.hcc_threshold,
             self.say,
-            networks.device,
         )
 
     def _classifier(self) -> tuple[Part, list[Picture]]:

@@ -1,6 +1,6 @@
 """NoduleNet on slices of real patients held out of training, with its saliency; HCCNet on exams, patient by patient.
 
-Both through `analysis.slices.score_phase`, as an analysis runs them, but in the true liver.
+Both as an analysis runs them, but in the true liver.
 """
 
 from __future__ import annotations
@@ -14,19 +14,18 @@ import numpy.typing as npt
 from torch import nn
 
 from LiverAILib.analysis.axes import canonical_axes
-from LiverAILib.analysis.networks import SliceFormat
-from LiverAILib.analysis.risk import hcc_risk
+from LiverAILib.analysis.networks import ReadRisk, SliceFormat
 from LiverAILib.analysis.slices import score_phase
 from LiverAILib.evaluation.figures import Figure, figure_of
 from LiverAILib.evaluation.groups import THICKNESS, auc_by_group, share
 from LiverAILib.evaluation.part import Part, Picture, Say
 from LiverAILib.evaluation.plots import Curve, draw_roc
-from LiverAILib.lesion_types import LesionType
 from LiverAILib.readerstudy.statistics.estimate import Array
 from LiverAILib.saliency import SaliencyMix, peak_inside
 from LiverAILib.training.real_scans import RealScan
 from LiverAILib.training.slice_samples import SHOWN_MM2
 from LiverAILib.training.typed_exam import TypedExam
+from LiverAILib.training.validated_risk import ReadPatient, read_exam_risk
 
 Mask = npt.NDArray[np.bool_]
 
@@ -68,8 +67,7 @@ def read_scan_slices(
     network: nn.Module, scan: RealScan, taken: SliceFormat, device: str = "cpu", *, mix: SaliencyMix | None = None
 ) -> ReadSlices:
     """NoduleNet on every liver slice of a real scan. Where thin slices are averaged, their masks and saliency are."""
-    found = score_phase(scan.volume, scan.liver, network, None, taken, salient_from=-1.0, mix=mix, device=device)
-    assert found.saliency is not None
+    scores, found = score_phase(scan.volume, scan.liver, network, taken, salient_from=-1.0, mix=mix, device=device)
     order, _ = canonical_axes(scan.volume.affine)
     axis = order[0]
     spacing = [step for number, step in enumerate(scan.volume.spacing_mm) if number != axis]
@@ -79,8 +77,8 @@ def read_scan_slices(
         return np.asarray(np.moveaxis(array, axis, 0)[span[0] : span[1]].mean(axis=0, dtype=np.float64))
 
     shown, large, peaks, peaks_in_liver = [], [], [], []
-    for span in found.scores.slices:
-        lesion, liver, saliency = (slab(array, span) for array in (scan.ids > 0, scan.liver, found.saliency))
+    for span in scores.slices:
+        lesion, liver, saliency = (slab(array, span) for array in (scan.ids > 0, scan.liver, found))
         shown.append(float(lesion.sum()) * pixel_mm[0] * pixel_mm[1])
         large.append(longest_mm(lesion >= 0.5, pixel_mm) >= LARGE_MM)
         peaks.append(peak_inside(saliency, lesion > 0))
@@ -88,7 +86,7 @@ def read_scan_slices(
     return ReadSlices(
         scan.name,
         scan.patient,
-        np.asarray(found.scores.nodule),
+        np.asarray(scores.nodule),
         np.asarray(shown),
         np.asarray(large, dtype=np.bool_),
         peaks,
@@ -184,58 +182,16 @@ def _slice_row(read: ReadSlices) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class ReadPatient:
-    """One exam. hcc: whether it holds one. risk, printed: the score in both forms. slice_mm: distance of its slices."""
-
-    seed: int
-    patient: str
-    hcc: bool
-    risk: float
-    printed: float
-    images: int
-    slice_mm: float
-
-
-def read_exam_risk(network: nn.Module, exam: TypedExam, taken: SliceFormat, device: str = "cpu") -> ReadPatient | None:
-    """HCCNet on all liver slices of all phases but those that show a lesion of unknown type; None if none is left."""
-    truth = exam.truth
-    unknown = [lesion.id for lesion in truth.lesions if lesion.type is None]
-    probability: list[float] = []
-    for phase, volume in exam.study.volumes.items():
-        scores = score_phase(volume, exam.liver_mask(phase), None, network, taken, device=device).scores
-        axis = canonical_axes(volume.affine)[0][0]
-        others = tuple(other for other in range(3) if other != axis)
-        lines = np.asarray(np.isin(exam.lesion_ids[phase], unknown).any(axis=others))
-        probability += [
-            value for (first, end), value in zip(scores.slices, scores.hcc, strict=True) if not lines[first:end].any()
-        ]
-    risk = hcc_risk(probability)
-    if risk is None:
-        return None
-    return ReadPatient(
-        truth.seed,
-        str(getattr(truth, "patient", truth.seed)),
-        any(lesion.type is LesionType.HCC for lesion in truth.lesions),
-        risk.unscaled,
-        risk.printed,
-        risk.images,
-        max(exam.study.volumes[exam.study.reference_phase].spacing_mm),
-    )
-
-
 def hccnet_part(
-    network: nn.Module,
+    reader: ReadRisk,
     exams: Iterable[TypedExam],
-    taken: SliceFormat,
     threshold: float | None,
     say: Say,
-    device: str = "cpu",
 ) -> tuple[Part, list[Picture]]:
     """Area under the ROC curve over exams, and the package's decision."""
     read: list[ReadPatient] = []
     for number, exam in enumerate(exams, start=1):
-        found = read_exam_risk(network, exam, taken, device)
+        found = read_exam_risk(reader, exam)
         if found is not None:
             read.append(found)
         if number % 20 == 0:

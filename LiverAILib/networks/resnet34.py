@@ -1,9 +1,10 @@
-"""NoduleNet and HCCNet: ResNet-34 with two outputs for one axial CT slice.
+"""NoduleNet and HCCNet: ResNet-34 with two outputs for one axial CT slice, or for one slice in several phases.
 
 Source: Wang et al., Br J Cancer 2021, Methods, "AI model development": two residual networks of 34 layers (He et al.,
 CVPR 2016), initialised from ImageNet but for the last layer, with two outputs. Parts are named as in the common
 ImageNet weight files, so `load_imagenet` can take such a file. The paper feeds grey JPEG slices and does not state
 their size; here the input has one channel, which equals three equal channels whose first-layer weights are added up.
+Ours: HCCNet sees a slice in all contrast phases at once, `PHASES_INPUTS` channels (`analysis.stack_slices`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ class ResNet34Preset:
     blocks: tuple[int, int, int, int] = (3, 4, 6, 3)
     sharpness: float = 0.0
 
+
+PHASES_INPUTS = 4  # see `analysis.stack_slices.slice_input`
 
 PRESETS = {
     "paper": ResNet34Preset((64, 128, 256, 512)),
@@ -59,7 +62,8 @@ class BasicBlock(nn.Module):
 
 
 class ResNet34(nn.Module):
-    """Logits (batch, 2) of windowed slices (batch, 1, y, x) in [-1, 1], y and x at least 32; class 1 is the finding.
+    """Logits (batch, 2) of windowed slices (batch, inputs, y, x) in [-1, 1], y and x at least 32; class 1 is the
+    finding.
 
     `stages` gives what the five stages put out, for saliency: at 1/2, 1/4, 1/8, 1/16 and 1/32 of the input's size,
     each after its ReLU.
@@ -67,13 +71,13 @@ class ResNet34(nn.Module):
 
     least = 32
 
-    def __init__(self, preset: ResNet34Preset | str = "compact", outputs: int = 2) -> None:
+    def __init__(self, preset: ResNet34Preset | str = "compact", outputs: int = 2, inputs: int = 1) -> None:
         super().__init__()
         if isinstance(preset, str):
             preset = PRESETS[preset]
-        self.widths, self.sharpness = preset.widths, preset.sharpness
+        self.widths, self.sharpness, self.inputs = preset.widths, preset.sharpness, inputs
         channels = preset.widths[0]
-        self.conv1 = nn.Conv2d(1, channels, 7, 2, 3, bias=False)
+        self.conv1 = nn.Conv2d(inputs, channels, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         layers = []
         for number, (width, count) in enumerate(zip(preset.widths, preset.blocks, strict=True)):
@@ -92,9 +96,10 @@ class ResNet34(nn.Module):
 
     def stages(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """The five stages' outputs, none negative; raises ValueError for an input of another shape."""
-        if x.dim() != 4 or x.shape[1] != 1 or min(x.shape[2:]) < self.least:
+        if x.dim() != 4 or x.shape[1] != self.inputs or min(x.shape[2:]) < self.least:
             raise ValueError(
-                f"ResNet34 takes (batch, 1, y, x) with y and x of at least {self.least}, got {tuple(x.shape)}"
+                f"ResNet34 takes (batch, {self.inputs}, y, x) with y and x of at least {self.least}, "
+                f"got {tuple(x.shape)}"
             )
         stem = F.relu(self.bn1(self.conv1(x)))
         first = self.layer1(F.max_pool2d(stem, 3, 2, 1))
@@ -127,14 +132,30 @@ class ResNet34(nn.Module):
         return self.classify(self.stages(x)[-1])
 
 
+def for_phases(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a network that sees one phase, such as NoduleNet's, for one that sees all: each phase has an equal
+    part of the first layer's, the liver's outline none. Weights of the latter stay as they are.
+    """
+    result = dict(weights)
+    first = result["conv1.weight"]
+    if first.shape[1] == 1:
+        phases = PHASES_INPUTS - 1
+        shares = [first / phases] * phases
+        result["conv1.weight"] = torch.cat([*shares, torch.zeros_like(first)], dim=1)
+    return result
+
+
 def load_imagenet(network: ResNet34, weights: Mapping[str, Tensor]) -> None:
     """Take over ImageNet weights of a ResNet-34 (the names of the common weight files), all but the last layer.
 
-    The first layer's weights are added up over red, green and blue. Raises ValueError if they are not of this preset.
+    The first layer's weights are added up over red, green and blue, and spread over phases, if the network sees these
+    (`for_phases`). Raises ValueError if they are not of this preset.
     """
     taken = {key: value for key, value in weights.items() if not key.startswith("fc.")}
     if "conv1.weight" in taken and taken["conv1.weight"].shape[1] == 3:
         taken["conv1.weight"] = taken["conv1.weight"].sum(dim=1, keepdim=True)
+        if network.inputs > 1:
+            taken = for_phases(taken)
     own = network.state_dict()
     unfit = [
         key

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import slicer
 
-from LiverAILib.findings import Findings, Lesion, SliceScores
+from LiverAILib.findings import Findings, Lesion
 from LiverAILib.scene.segmentation import LIVER_ID, segment_ids
 from LiverAILib.scene.volumes import lps_to_ras, node_affine, node_shape
 from LiverAILib.study import Phase
@@ -69,13 +69,33 @@ def is_phase_view(layout_name: str | None) -> bool:
     return (layout_name or "").startswith("LiverAI")
 
 
-def score_positions(scores: SliceScores, volume: Any) -> npt.NDArray[np.float64]:
+def shown_scores(
+    findings: Findings, phase: Phase, volumes: Mapping[Phase, Any]
+) -> tuple[list[float], list[float], list[float]]:
+    """Heights (mm, S; feet to head) of the scored slices of a phase, and of each NoduleNet's and HCCNet's score; empty
+    where a network said nothing. volumes: the phases' volume nodes.
+
+    HCCNet's are of the reference phase's slices, seen with the other phases; each height has that of the nearest.
+    """
+    own, risk = findings.slice_scores.get(phase), findings.hcc_risk
+    slices = own.slices if own is not None else []
+    nodule, hcc = (own.nodule, own.hcc) if own is not None else ([], [])
+    heights = score_positions(slices, volumes[phase])
+    reference = volumes.get(findings.reference_phase)
+    if risk is not None and risk.scores and reference is not None:
+        places = score_positions(risk.slices, reference)
+        heights = heights if slices else places
+        hcc = [risk.scores[index] for index in np.abs(heights[:, None] - places[None]).argmin(axis=1)]
+    return heights.tolist(), nodule, hcc
+
+
+def score_positions(slices: Sequence[tuple[int, int]], volume: Any) -> npt.NDArray[np.float64]:
     """Head-to-feet position (mm, S) of the middle of each scored slice of a phase's volume node, (n,)."""
     affine = node_affine(volume)
     axis = int(np.abs(affine[2, :3]).argmax())
     middle = (np.array(node_shape(volume))[::-1] - 1) / 2
     result = []
-    for first, stop in scores.slices:
+    for first, stop in slices:
         index = middle.copy()
         index[axis] = (first + stop - 1) / 2
         result.append(float((affine @ [*index, 1.0])[2]))

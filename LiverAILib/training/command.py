@@ -27,10 +27,11 @@ RECIPE_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "learning_rate": (),
     "seed": (),
     "start_share": ("liversegnet",),
-    "frozen": ("liversegnet", "comparison"),
-    "shrink": ("nodulenet", "hccnet"),
+    "frozen": ("liversegnet", "comparison", "hccnet"),
+    "shrink": ("nodulenet",),
     "crop": ("nodulenet", "hccnet"),
     "cosine": ("classifier",),
+    "adamw": ("hccnet",),
 }
 
 PRESETS = ("compact", "paper")
@@ -96,17 +97,21 @@ def add_parser(subparsers: Any, name: str = "train", **options: Any) -> argparse
     budget.add_argument("--batch", type=int)
     budget.add_argument("--learning-rate", type=float)
     budget.add_argument(
-        "--shrink", type=int, choices=(1, 2, 4), help="NoduleNet, HCCNet: average slices over N x N pixels (default: 1)"
+        "--shrink", type=int, choices=(1, 2, 4), help="NoduleNet: average slices over N x N pixels (default: 1)"
     )
     budget.add_argument(
         "--crop",
         type=int,
         choices=(96, 128, 160, 192, 224),
         metavar="N",
-        help="NoduleNet, HCCNet: train on parts of N x N pixels, 96 to 224 in steps of 32 (default: whole slices)",
+        help="NoduleNet, HCCNet: train on parts of N x N pixels, 96 to 224 in steps of 32 (default: whole slices; "
+        "HCCNet: 128)",
     )
     budget.add_argument(
         "--cosine", action="store_true", default=None, help="classifier: the rate falls along a cosine, for short runs"
+    )
+    budget.add_argument(
+        "--adamw", action="store_true", default=None, help="hccnet: AdamW, and images are not mixed, for short runs"
     )
     budget.add_argument(
         "--start-share",
@@ -118,8 +123,8 @@ def add_parser(subparsers: Any, name: str = "train", **options: Any) -> argparse
         "--frozen",
         type=lambda text: tuple(text.split(",")),
         metavar="PARTS",
-        help="liversegnet, comparison: parts of the network that stay as they begin, such as bottom1,bottom_up, or "
-        "patterns, such as '*.convolution'",
+        help="liversegnet, comparison, hccnet: parts of the network that stay as they begin, such as "
+        "bottom1,bottom_up, or patterns, such as '*.convolution'",
     )
     budget.add_argument("--seed", type=int)
     description = parser.add_argument_group("for the model package")

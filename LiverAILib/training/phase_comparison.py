@@ -1,8 +1,7 @@
 """The recipe of PhaseComparisonNet, as a `Task` of the training loop (see `loop`).
 
-Parts of exams' stacks, most of them around a lesion, small ones the oftener. Varied: HU of each phase, noise, how well
-the phases lie over each other, the liver's outline, which phases are there; mirrored and turned in plane by right
-angles, as a lesion may be anywhere.
+Parts of exams' stacks, most of them around a lesion, small ones the oftener. Varied as in `stack_parts`; mirrored and
+turned in plane by right angles, as a lesion may be anywhere.
 """
 
 from __future__ import annotations
@@ -20,14 +19,22 @@ from torch import Tensor, nn
 
 from LiverAILib.analysis.compare import compare_phases
 from LiverAILib.analysis.lesions import MIN_LESION_ML
-from LiverAILib.analysis.phase_stack import STACK_PHASES, PhaseStack
+from LiverAILib.analysis.phase_stack import PhaseStack
 from LiverAILib.analysis.segment import bfloat16_is_fast
 from LiverAILib.evaluation.overlap import same_regions
 from LiverAILib.networks.phase_comparison import PhaseComparisonNet, comparison_input
-from LiverAILib.study import Phase
 from LiverAILib.training.freezing import freeze, keep_statistics
 from LiverAILib.training.loop import Loop
 from LiverAILib.training.stack_implants import implant_in_stack
+from LiverAILib.training.stack_parts import (
+    Chance,
+    StackAmounts,
+    another_outline,
+    cut_at,
+    inside,
+    varied_hu,
+    varied_presence,
+)
 from LiverAILib.training.stacks import StackSample, hu_of, lesion_weights
 from LiverAILib.training.validated import FoundInCase, choose_score
 
@@ -36,20 +43,16 @@ ENTROPY_VOXELS = 50_000  # over so many voxels the weighted entropy of a part is
 OVERLAP_SHARE = 0.5
 MOST_IMPLANTS = 4
 REAL_CHANCE = 0.25  # that a part lies around a lesion of the scan's own: there are few, in all exams made on it
-PORTAL = STACK_PHASES.index(Phase.PORTAL_VENOUS)
 
 
 @dataclass(frozen=True)
-class ComparisonRecipe:
-    """Options of one training.
+class ComparisonRecipe(StackAmounts):
+    """Options of one training, beside how much the parts vary.
 
     size: of a part (z, y, x) in voxels. at_lesion: chance of a part around a lesion; inside it, a lesion's chance grows
-    with the root of its weight. implants: chance that lesions are put in (see `stack_implants`). gain, shift_hu,
-    noise_hu: of each phase's HU, about its liver's. misplaced: chance that a phase other than the portal venous one
-    lies a slice off; in plane it is up to a pixel off. outlined: chance that the liver's outline is another. lost:
-    chance that a phase, or all but the portal venous one, are not there. outside: what a voxel outside the liver
-    counts. miss: what a missed lesion voxel counts in the overlap term, of 1 with a wrong one. frozen: parts that stay
-    as they begin, see `freeze`; with any, the statistics of batch normalisation stay too.
+    with the root of its weight. implants: chance that lesions are put in (see `stack_implants`). outside: what a voxel
+    outside the liver counts. miss: what a missed lesion voxel counts in the overlap term, of 1 with a wrong one.
+    frozen: parts that stay as they begin, see `freeze`; with any, the statistics of batch normalisation stay too.
     """
 
     preset: str = "compact"
@@ -61,35 +64,10 @@ class ComparisonRecipe:
     size: tuple[int, int, int] = (16, 96, 96)
     at_lesion: float = 0.6
     implants: float = 0.5
-    gain: float = 0.1
-    shift_hu: float = 4.0
-    noise_hu: float = 10.0
-    misplaced: float = 0.3
-    outlined: float = 0.6
-    lost: float = 0.25
     outside: float = 0.2
     miss: float = 0.7
     frozen: tuple[str, ...] = ()
     seed: int = 7
-
-
-class _Chance:
-    """Draws from a generator."""
-
-    def __init__(self, generator: torch.Generator) -> None:
-        self.generator = generator
-
-    def between(self, low: float, high: float) -> float:
-        return low + (high - low) * float(torch.rand(1, generator=self.generator))
-
-    def happens(self, chance: float) -> bool:
-        return self.between(0, 1) < chance
-
-    def below(self, count: int) -> int:
-        return int(torch.randint(count, (1,), generator=self.generator))
-
-    def noise(self, shape: Sequence[int]) -> Tensor:
-        return torch.randn(tuple(shape), generator=self.generator)
 
 
 class ComparisonTask:
@@ -121,28 +99,28 @@ class ComparisonTask:
 
     def draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """One batch: input (batch, 7, z, y, x), target and weight (batch, z, y, x)."""
-        chance = _Chance(generator)
+        chance = Chance(generator)
         parts = [self._part(chance) for _ in range(self.recipe.batch)]
         shown, target, weight = zip(*parts, strict=True)
         return torch.stack(shown), torch.stack(target), torch.stack(weight)
 
-    def _part(self, chance: _Chance) -> tuple[Tensor, Tensor, Tensor]:
+    def _part(self, chance: Chance) -> tuple[Tensor, Tensor, Tensor]:
         recipe = self.recipe
         sample = self.samples[chance.below(len(self.samples))]
         first = self._corner(sample, chance)
-        cut = self._cut(sample, first)
+        cut = cut_at(sample, first, recipe.size)
         liver, ids, weights = sample.liver[cut].float() / 255, sample.ids[cut].long(), sample.weights
-        hu = torch.stack([self._phase(sample, number, first, chance) for number in range(len(STACK_PHASES))])
+        hu = varied_hu(sample, first, recipe.size, recipe, chance)
         if chance.happens(recipe.implants):
-            count = 1 + chance.below(MOST_IMPLANTS)
-            hu, more = implant_in_stack(hu, liver, ids, sample.liver_hu, sample.spacing_mm, count, chance.generator)
+            kinds = [None] * (1 + chance.below(MOST_IMPLANTS))
+            hu, more, _ = implant_in_stack(hu, liver, ids, sample.liver_hu, sample.spacing_mm, kinds, chance.generator)
             weights = torch.where(torch.arange(256) <= int(ids.max()), weights, lesion_weights(more, sample.voxel_ml))
             ids = more
         weight = torch.where((liver > 0.1) | (ids > 0), weights[ids], recipe.outside)
         target = (ids > 0).float()
         if chance.happens(recipe.outlined):
-            liver = _another_outline(liver, chance)
-        shown = comparison_input(hu, self._present(sample, chance), liver, sample.liver_hu)
+            liver = another_outline(liver, chance)
+        shown = comparison_input(hu, varied_presence(sample, recipe.lost, chance), liver, sample.liver_hu)
         missing = [
             side for n, m in zip(reversed(target.shape), reversed(recipe.size), strict=True) for side in (0, m - n)
         ]
@@ -153,7 +131,7 @@ class ComparisonTask:
             parts = [values.transpose(-1, -2) for values in parts]
         return parts[0], parts[1], parts[2]
 
-    def _corner(self, sample: StackSample, chance: _Chance) -> list[int]:
+    def _corner(self, sample: StackSample, chance: Chance) -> list[int]:
         """The first voxel of a part: around a lesion, or around a voxel of the liver."""
         voxels = sample.liver_voxels
         if sample.lesions and chance.happens(self.recipe.at_lesion):
@@ -165,42 +143,7 @@ class ComparisonTask:
             at - size // 2 + round(chance.between(-0.3, 0.3) * size)
             for at, size in zip(centre, self.recipe.size, strict=True)
         ]
-        return self._inside(sample, wanted)
-
-    def _inside(self, sample: StackSample, first: Sequence[int]) -> list[int]:
-        sizes = zip(first, self.recipe.size, sample.ids.shape, strict=True)
-        return [min(max(at, 0), max(length - size, 0)) for at, size, length in sizes]
-
-    def _cut(self, sample: StackSample, first: Sequence[int]) -> tuple[slice, slice, slice]:
-        z, y, x = (slice(at, at + size) for at, size in zip(self._inside(sample, first), self.recipe.size, strict=True))
-        return z, y, x
-
-    def _phase(self, sample: StackSample, number: int, first: Sequence[int], chance: _Chance) -> Tensor:
-        """HU of one phase in a part, varied."""
-        recipe = self.recipe
-        off = [0, 0, 0]
-        if number != PORTAL:
-            off = [chance.below(3) - 1 if chance.happens(recipe.misplaced) else 0, *(chance.below(3) - 1 for _ in "yx")]
-        place = self._cut(sample, [at + by for at, by in zip(first, off, strict=True)])
-        liver = float(sample.liver_hu[number])
-        hu = (hu_of(sample.hu[number][place]) - liver) * (1 + chance.between(-1, 1) * recipe.gain) + liver
-        hu = hu + chance.between(-1, 1) * recipe.shift_hu
-        if chance.happens(0.5):
-            noise = chance.noise(hu.shape)
-            if chance.happens(0.5):
-                noise = 2 * F.avg_pool2d(noise.unsqueeze(0), 3, 1, 1)[0]
-            hu = hu + noise * chance.between(0, recipe.noise_hu)
-        return hu
-
-    def _present(self, sample: StackSample, chance: _Chance) -> Tensor:
-        """Which phases are shown: at times one fewer, or the portal venous one alone."""
-        present = sample.present.clone()
-        if chance.happens(self.recipe.lost):
-            if chance.happens(0.5):
-                present[chance.below(len(present))] = False
-            else:
-                present &= torch.arange(len(present)) == PORTAL
-        return present if present.any() else sample.present
+        return inside(sample, wanted, self.recipe.size)
 
     def loss(self, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """Weighted cross entropy, and a Tversky term over the batch."""
@@ -226,14 +169,6 @@ class ComparisonTask:
         if choice is None:
             return {}
         return {"recall": choice.recall, "false positives a case": choice.false_a_case}
-
-
-def _another_outline(liver: Tensor, chance: _Chance) -> Tensor:
-    """The liver (z, y, x) with a border that wanders in and out by some pixels."""
-    coarse = chance.noise((1, 1, *(max(2, n // step) for n, step in zip(liver.shape, (4, 10, 10), strict=True))))
-    wander = F.interpolate(coarse, size=liver.shape, mode="trilinear")[0, 0]
-    blurred = F.avg_pool2d(liver.unsqueeze(0), 9, 1, 4, count_include_pad=False)[0]
-    return (blurred + 0.25 * wander + chance.between(-0.15, 0.15) > 0.5).float()
 
 
 def compare_sample(network: PhaseComparisonNet, sample: StackSample, device: torch.device) -> npt.NDArray[np.float32]:

@@ -1,8 +1,8 @@
 """Pools: exams and phantoms made once, kept as what the networks take, in small files in a folder.
 
     lesions_KIND_SEED.npz    crops for the lesion classifier
-    slices_KIND_SEED.npz     slices for NoduleNet and HCCNet
-    stack_KIND_SEED.npz      the phases beside each other, for PhaseComparisonNet
+    slices_KIND_SEED.npz     slices for NoduleNet
+    stack_KIND_SEED.npz      the phases beside each other, for PhaseComparisonNet and HCCNet
     volume_KIND_SEED_PHASE.npz   volumes for LiverSegNet and the lesion detector
 
 KIND is `exam` (on real anatomy), `phantom`, or `real` (a scan as it is: its slices, and for training the lesions that
@@ -27,15 +27,17 @@ from LiverAILib.study import Phase
 from LiverAILib.training.cases import CaseFiles, TrainingCase
 from LiverAILib.training.exams import ExamOptions, ExamSource
 from LiverAILib.training.lesion_samples import LesionSamples, exam_lesions, real_tumours
-from LiverAILib.training.slice_samples import LabelledSlices, exam_slices, real_slices
+from LiverAILib.training.slice_samples import SliceSamples, exam_slices, real_slices
 from LiverAILib.training.stacks import StackSample, exam_stack
 from LiverAILib.training.typed_exam import TypedExam
 from LiverAILib.training.volumes import load_volumes, save_volume
 
 Kind = Literal["lesions", "slices", "volume", "stack"]
 
-#: Exams on validation patients have seeds from here on, so that no seed is used twice.
+#: Exams on validation patients have seeds from here on, so that no seed is used twice; before them come those with new
+#: lesions on anatomy that was learnt from, which are not learnt from.
 VALIDATION_SEEDS = 500_000
+LEARNT_SEEDS = 400_000
 MOST_LESIONS = 6
 TRAINING_LESIONS = (0, 6)  # in an exam to train on; validation exams have as many as in practice
 MOST_SLICES = 16
@@ -140,10 +142,10 @@ def make_pools(
     """The pools of a training: `folder/train` and `folder/validation`.
 
     A third as many phantoms as the training side has are made for validation (each seed is a patient of its own).
-    Raises StudyError if training seeds would reach those of validation.
+    Raises StudyError if training seeds would reach those that are kept for validation.
     """
-    if first_seed + max(exams, phantoms) > VALIDATION_SEEDS:
-        raise StudyError(f"Seeds from {VALIDATION_SEEDS} up are for validation. Choose fewer exams or a smaller seed.")
+    if first_seed + max(exams, phantoms) > LEARNT_SEEDS:
+        raise StudyError(f"Seeds from {LEARNT_SEEDS} up are for validation. Choose fewer exams or a smaller seed.")
     seeds = range(first_seed, first_seed + exams)
     fill_with_real(folder / "train", train, options.kinds, say)
     if options.validation:
@@ -171,12 +173,12 @@ def load_lesions(folder: Path) -> LesionSamples:
     return LesionSamples.joined(parts)
 
 
-def load_labelled(folder: Path) -> LabelledSlices:
-    """All slices of a pool, with both networks' labels. Raises StudyError if there is none."""
-    parts = [LabelledSlices.load(path) for path in sorted(folder.glob("slices_*.npz"))]
-    if not any(len(part.nodule) for part in parts):
+def load_slices(folder: Path) -> SliceSamples:
+    """All slices of a pool. Raises StudyError if there is none."""
+    parts = [SliceSamples.load(path) for path in sorted(folder.glob("slices_*.npz"))]
+    if not any(len(part) for part in parts):
         raise StudyError(f"{folder} holds no slices. Make exams or phantoms first.")
-    return LabelledSlices.joined(parts)
+    return SliceSamples.joined(parts)
 
 
 def load_stacks(folder: Path) -> list[StackSample]:

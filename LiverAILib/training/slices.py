@@ -1,4 +1,5 @@
-"""The recipe of NoduleNet and HCCNet; what they learn from is in `slice_samples`.
+"""The recipe of NoduleNet, and what HCCNet's has in common with it; what NoduleNet learns from is in `slice_samples`,
+HCCNet's own part in `hccnet`.
 
 Wang et al., Br J Cancer 2021, Methods, "AI model development": SGD with momentum 0.9, 120 epochs, batch 256, learning
 rate 0.2 with warm-up and cosine decay, label smoothing; random resize and crop, perspective, horizontal flip, rotation,
@@ -9,16 +10,16 @@ proportion (Goyal et al., 2017).
 Ours: half of a batch shows a finding, and of real slices there are at least `real_share` where there are any; images
 may be averaged over `shrink` x `shrink` pixels, which is cheaper and takes noise away; a step may see a part of `crop`
 x `crop` pixels of each, which is cheaper too, and always holds some of the finding or else of the liver; noise is
-added; lesions are partly put in on the way (`implants`, see `slice_implants`), for HCCNet of known type and into slices
-of both labels; the network is told where in a slice the finding is (`place_share`, see `places`); and the weights of
-the best validation are kept. `smoothing_mm` is not for training: over it the package's scores of neighbouring slices
-are averaged.
+added; lesions are partly put in on the way (`implants`, see `slice_implants`); the network is told where in a slice
+the finding is (`place_share`, see `places`); and the weights of the best validation are kept. `smoothing_mm` is not for
+training: over it the package's scores of neighbouring slices are averaged.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -34,17 +35,16 @@ from LiverAILib.networks.resnet34 import ResNet34
 from LiverAILib.training.loop import Loop
 from LiverAILib.training.pixels import from_bytes
 from LiverAILib.training.places import PlacingResNet34, place_loss, without_heads
-from LiverAILib.training.slice_implants import implant_in_slice, implant_typed
-from LiverAILib.training.slice_samples import PHASES, SliceSamples, Target
+from LiverAILib.training.slice_implants import implant_in_slice
+from LiverAILib.training.slice_samples import SliceSamples
 
 REACH = 0.7  # of half a crop: how far its centre may lie from what it must show; less than 1, as the crop is turned
 
 
-@dataclass(frozen=True)
-class SliceRecipe:
+@dataclass(frozen=True, kw_only=True)
+class PaperRecipe:
     """The paper's options, then the amounts that it does not state."""
 
-    target: Target = "nodulenet"
     preset: str = "compact"
     epochs: float = 120
     batch: int = 256
@@ -63,11 +63,7 @@ class SliceRecipe:
     gain: float = 0.2
     shift: float = 0.15
     noise: float = 0.12
-    real_share: float = 0.1
-    implants: float = 0.5
-    shrink: int = 1
     crop: int = 0
-    validation_slices: int = 1500
     place_share: float = 1.0
     smoothing_mm: float = 8.0
     seed: int = 7
@@ -82,8 +78,70 @@ class SliceRecipe:
         return peak * 0.5 * (1 + math.cos(math.pi * spent))
 
 
-class SliceTraining:
-    """Training of a ResNet34 on slices; a `Task` of the training loop."""
+@dataclass(frozen=True, kw_only=True)
+class SliceRecipe(PaperRecipe):
+    """What only NoduleNet's has."""
+
+    real_share: float = 0.1
+    implants: float = 0.5
+    shrink: int = 1
+    validation_slices: int = 1500
+
+
+class PaperTraining(ABC):
+    """What the trainings of both networks have in common."""
+
+    def __init__(self, network: ResNet34, recipe: PaperRecipe) -> None:
+        self.recipe = recipe
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.network = PlacingResNet34(network).to(self.device)
+        for weight in self.network.parameters():
+            if weight.ndim == 4:  # convolutions are faster so
+                weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+        self.optimizer: torch.optim.Optimizer = torch.optim.SGD(
+            self.network.parameters(),
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+        )
+
+    @property
+    @abstractmethod
+    def steps_per_epoch(self) -> int:
+        """Batches in one pass."""
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        return self.recipe.rate(step, self.steps_per_epoch)
+
+    def loss(self, batch: tuple[Tensor, ...]) -> Tensor:
+        """Cross entropy, labels smoothed; plus that of the places. batch: images, targets (n, 2), places."""
+        recipe = self.recipe
+        images, target, places = batch
+        with self.fast():
+            logits, found = self.network.with_places(images.to(self.device))
+        loss = F.cross_entropy(logits.float(), target.to(self.device), label_smoothing=recipe.label_smoothing)
+        return loss + recipe.place_share * place_loss(found, places.to(self.device)) if recipe.place_share else loss
+
+    def fast(self) -> torch.autocast:
+        """bfloat16 where the processor is fast at it."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16_is_fast(self.device))
+
+    def margins(self, network: nn.Module, parts: Iterable[Tensor]) -> Tensor:
+        """(n,) the finding's logit minus the other's, of images as the network takes them, some at a time."""
+        found = [torch.zeros(0)]
+        with torch.inference_mode(), self.fast():
+            for images in parts:
+                logits = network(images.to(self.device)).float().cpu()
+                found.append(logits[:, 1] - logits[:, 0])
+        return torch.cat(found)
+
+
+class SliceTraining(PaperTraining):
+    """Training of NoduleNet on slices; a `Task` of the training loop."""
+
+    title = "NoduleNet"
+    recipe: SliceRecipe
 
     def __init__(
         self, train: SliceSamples, validation: SliceSamples, recipe: SliceRecipe, network: ResNet34 | None = None
@@ -96,66 +154,37 @@ class SliceTraining:
         if len(train.labels.unique()) < 2:
             raise ValueError("The training slices are all positive or all negative. Add the other kind.")
         torch.manual_seed(recipe.seed)
-        self.train, self.validation, self.recipe = train, validation, recipe
+        super().__init__(network or ResNet34(recipe.preset), recipe)
+        self.train, self.validation = train, validation
         self._checked = few(validation, recipe.validation_slices, recipe.seed)
-        self.title = {"nodulenet": "NoduleNet", "hccnet": "HCCNet"}[recipe.target]
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.network = PlacingResNet34(network or ResNet34(recipe.preset)).to(self.device)
-        for weight in self.network.parameters():
-            if weight.ndim == 4:  # convolutions are faster so
-                weight.data = weight.data.contiguous(memory_format=torch.channels_last)
         self.chances = balanced_chances(train, recipe.real_share)
-        self.optimizer = torch.optim.SGD(
-            self.network.parameters(),
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
-        )
 
     @property
     def steps_per_epoch(self) -> int:
         """Batches in one pass."""
         return max(1, len(self.train) // self.recipe.batch)
 
-    def rate(self, step: int) -> float:
-        """The learning rate of a step."""
-        return self.recipe.rate(step, self.steps_per_epoch)
-
     def draw(self, generator: torch.Generator) -> tuple[Tensor, ...]:
         """One varied batch, pairs mixed: images, targets (n, 2), places."""
         recipe = self.recipe
         chosen = torch.multinomial(self.chances, recipe.batch, replacement=True, generator=generator)
         labels = self.train.labels[chosen]
-        typed = recipe.target == "hccnet"
-        given = ((labels == 1) | typed) & (torch.rand(recipe.batch, generator=generator) < recipe.implants)
+        given = (labels == 1) & (torch.rand(recipe.batch, generator=generator) < recipe.implants)
         if given.any():
-            without = self.chances * (self.train.labels == 0) * self.train.clean
+            without = self.chances * (self.train.labels == 0)
             chosen[given] = torch.multinomial(without, int(given.sum()), replacement=True, generator=generator)
         images, places = from_bytes(self.train.images[chosen]), self.train.places[chosen].float() / 255
         for number in given.nonzero().flatten().tolist():
-            if typed:
-                phase = PHASES[int(self.train.phases[chosen[number]])]
-                changed = implant_typed(images[number, 0], phase, bool(labels[number]), PIXEL_MM, generator)
-            else:
-                changed = implant_in_slice(images[number, 0], PIXEL_MM, generator)
-            images[number, 0], finding = changed
+            images[number, 0], finding = implant_in_slice(images[number, 0], PIXEL_MM, generator)
             labels[number] = int(finding.any())
             places[number] = F.adaptive_avg_pool2d(finding.float()[None], (places.shape[2], places.shape[3]))
-        images, places = vary(F.avg_pool2d(images, recipe.shrink), places, recipe, generator)
+        images = F.avg_pool2d(images, recipe.shrink)
+        images, places = vary(images, places, (images > AIR).float(), recipe, generator)
         return mix(recipe.mixup, generator, images, F.one_hot(labels, 2).float(), places)
 
     def shown(self, images: Tensor) -> Tensor:
         """Kept images (n, 1, y, x) as the network takes them."""
         return F.avg_pool2d(from_bytes(images), self.recipe.shrink)
-
-    def loss(self, batch: tuple[Tensor, ...]) -> Tensor:
-        """Cross entropy, labels smoothed; plus that of the places."""
-        recipe = self.recipe
-        images, target, places = batch
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16_is_fast(self.device)):
-            logits, found = self.network.with_places(images.to(self.device))
-        loss = F.cross_entropy(logits.float(), target.to(self.device), label_smoothing=recipe.label_smoothing)
-        return loss + recipe.place_share * place_loss(found, places.to(self.device)) if recipe.place_share else loss
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Area under the ROC curve over `validation_slices` of the validation slices, and over the real ones among
@@ -173,15 +202,7 @@ class SliceTraining:
 
     def scores(self, network: nn.Module, samples: SliceSamples) -> Tensor:
         """(n,) the finding's logit minus the other's, of slices as they are."""
-        found = [torch.zeros(0)]
-        with (
-            torch.inference_mode(),
-            torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16_is_fast(self.device)),
-        ):
-            for part in samples.images.split(64):
-                logits = network(self.shown(part).to(self.device)).float().cpu()
-                found.append(logits[:, 1] - logits[:, 0])
-        return torch.cat(found)
+        return self.margins(network, (self.shown(part) for part in samples.images.split(64)))
 
     def run(
         self,
@@ -231,12 +252,20 @@ def balanced_chances(samples: SliceSamples, real_share: float) -> Tensor:
     return chances
 
 
-def vary(images: Tensor, places: Tensor, recipe: SliceRecipe, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Random resize and crop, rotation, perspective, flip, gain, shift and noise of (n, 1, y, x) in [-1, 1]; air
-    outside.
+def vary(
+    images: Tensor,
+    places: Tensor,
+    inside: Tensor,
+    recipe: PaperRecipe,
+    generator: torch.Generator,
+    outside: float = -1.0,
+) -> tuple[Tensor, Tensor]:
+    """Random resize and crop, rotation, perspective, flip, gain, shift and noise of (n, channels, y, x) in [-1, 1];
+    `outside` beyond their edges.
 
     places: (n, 1, any y, any x) in [0, 1] of the same extent, moved alike. Both results have the images' size, or
-    `crop` x `crop`. A crop holds some of the finding, if there is one, and some of the liver if there is none.
+    `crop` x `crop`. A crop holds some of the finding, if there is one, and some of what is `inside` (n, 1, y, x; the
+    liver) if there is none.
     """
     count = len(images)
     rows, columns = (recipe.crop, recipe.crop) if recipe.crop else images.shape[2:]
@@ -248,7 +277,7 @@ def vary(images: Tensor, places: Tensor, recipe: SliceRecipe, generator: torch.G
     stretch = torch.exp(0.5 * draw(math.log(recipe.aspect[0]), math.log(recipe.aspect[1])))
     height = (side / stretch * rows / images.shape[2]).clamp(max=1)
     width = (side * stretch * columns / images.shape[3]).clamp(max=1)
-    shown_y, shown_x = _drawn_place(images, places, generator)
+    shown_y, shown_x = _drawn_place(inside, places, generator)
     centre_y = _between(draw(0, 1), 1 - height, shown_y, REACH * height)
     centre_x = _between(draw(0, 1), 1 - width, shown_x, REACH * width)
     angle = draw(-1, 1) * math.radians(recipe.rotation_degrees)
@@ -265,7 +294,7 @@ def vary(images: Tensor, places: Tensor, recipe: SliceRecipe, generator: torch.G
     source_y = each(centre_y) + each(angle.sin()) * u + each(angle.cos()) * v
     source_x = each(centre_x) + each(angle.cos()) * u - each(angle.sin()) * v
     grid = torch.stack([source_x.expand(-1, rows, columns), source_y.expand(-1, rows, columns)], dim=-1)
-    moved = F.grid_sample(images + 1, grid, align_corners=False) - 1  # so that the zero padding is air
+    moved = F.grid_sample(images - outside, grid, align_corners=False) + outside
     tissue = moved > AIR
     gain, shift = draw(-1, 1) * recipe.gain, draw(-1, 1) * recipe.shift
     moved = moved * (1 + gain.view(-1, 1, 1, 1)) + shift.view(-1, 1, 1, 1)
@@ -275,14 +304,14 @@ def vary(images: Tensor, places: Tensor, recipe: SliceRecipe, generator: torch.G
     return moved.clamp(-1, 1), F.grid_sample(places, grid, align_corners=False)
 
 
-def _drawn_place(images: Tensor, places: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Of each image (n, 1, y, x) a point of the finding, or where nothing is found of what is no air: y and x in
+def _drawn_place(inside: Tensor, places: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Of each image a point of the finding, or where nothing is found of what is inside (n, 1, y, x): y and x in
     [-1, 1].
     """
     count, _, rows, columns = places.shape
     flat = places.flatten(1)
     some = flat.amax(dim=1, keepdim=True) > 0
-    tissue = (F.adaptive_max_pool2d(images, (rows, columns)) > AIR).float().flatten(1)
+    tissue = F.adaptive_max_pool2d(inside, (rows, columns)).flatten(1)
     tissue = torch.where(tissue.amax(dim=1, keepdim=True) > 0, tissue, 1.0)
     point = torch.multinomial(torch.where(some, flat, tissue), 1, generator=generator).view(count)
     return (point // columns + 0.5) * 2 / rows - 1, (point % columns + 0.5) * 2 / columns - 1

@@ -1,12 +1,15 @@
-"""Typed lesions put into parts of stacks as they are drawn, so that PhaseComparisonNet never sees the same ones twice.
+"""Typed lesions put into parts of stacks as they are drawn, so that PhaseComparisonNet and HCCNet never see the same
+ones twice.
 
-A pool of some hundred exams holds few small lesions, and these it would know by heart. An implant looks in each phase
-as its type does (`phantom.appearance`), held against the liver's HU there, and keeps the scan's noise.
+A pool of some hundred exams holds few small lesions, and few of each type, and these they would know by heart. An
+implant looks in each phase as its type does (`phantom.appearance`), held against the liver's HU there, and keeps the
+scan's noise.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -35,17 +38,19 @@ def implant_in_stack(
     ids: Tensor,
     liver_hu: Tensor,
     spacing_mm: tuple[float, float, float],
-    count: int,
+    kinds: Sequence[LesionType | None],
     generator: torch.Generator,
-) -> tuple[Tensor, Tensor]:
-    """The HU (phase, z, y, x) and the lesion numbers (z, y, x) with up to `count` lesions more, numbered on from the
-    highest; fewer where there is no room, none where there is hardly a liver.
+    radii_mm: tuple[float, float] = RADII_MM,
+) -> tuple[Tensor, Tensor, list[LesionType]]:
+    """The HU (phase, z, y, x) and the lesion numbers (z, y, x) with up to a lesion of each of `kinds` (None: of any
+    type) more, numbered on from the highest, and their types in this order; fewer where there is no room, none where
+    there is hardly a liver.
 
     liver: (z, y, x) in [0, 1]; liver_hu: (phase,).
     """
     free = ((liver > 0.5) & (ids == 0)).numpy()
     if np.count_nonzero(free) < LEAST_VOXELS:
-        return hu, ids
+        return hu, ids, []
     rng = np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator)))
     enhancement = draw_enhancement(
         rng, float(rng.normal(*BASE_HU)), cirrhotic=bool(rng.random() < 0.3), seconds=draw_seconds(rng)
@@ -54,9 +59,10 @@ def implant_in_stack(
     inside = liver.numpy()
     places = np.argwhere(free)
     types = list(LesionType)
-    for _ in range(count):
-        kind = types[int(rng.integers(len(types)))]
-        radius = math.exp(rng.uniform(math.log(RADII_MM[0]), math.log(RADII_MM[1])))
+    placed = []
+    for wanted in kinds:
+        kind = types[int(rng.integers(len(types)))] if wanted is None else wanted
+        radius = math.exp(rng.uniform(math.log(radii_mm[0]), math.log(radii_mm[1])))
         centre = places[int(rng.integers(len(places)))]
         if new_ids[tuple(centre)]:
             continue
@@ -69,7 +75,8 @@ def implant_in_stack(
         here = weight > 0.5
         if here.any():
             new_ids[box][here] = new_ids.max() + 1
-    return torch.from_numpy(new_hu), torch.from_numpy(new_ids)
+            placed.append(kind)
+    return torch.from_numpy(new_hu), torch.from_numpy(new_ids), placed
 
 
 def _smooth(values: Floats) -> Floats:

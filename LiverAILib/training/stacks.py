@@ -9,6 +9,7 @@ from math import prod
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -102,6 +103,16 @@ def hu_of(stored: Tensor) -> Tensor:
     return stored.float() * ((high - low) / 255) + low
 
 
+def exam_shifts(exam: TypedExam, livers: Mapping[Phase, Mask]) -> dict[Phase, npt.NDArray[np.float64]]:
+    """LPS mm from the reference phase to each phase with a liver (z, y, x), as an analysis finds them."""
+    reference, volumes = exam.study.reference_phase, exam.study.volumes
+    shifts = {reference: np.zeros(3)}
+    for phase, volume in volumes.items():
+        if phase is not reference and livers[phase].any():
+            shifts[phase] = liver_shift(volumes[reference], livers[reference], volume, livers[phase])
+    return shifts
+
+
 def exam_stack(exam: TypedExam, livers: Mapping[Phase, Mask], taken: StackFormat | None = None) -> StackSample:
     """The stack of an exam, its phases laid over each other by their livers (z, y, x) as in an analysis: those that it
     would find, which hold some vessels and ascites too, or the true ones.
@@ -112,11 +123,7 @@ def exam_stack(exam: TypedExam, livers: Mapping[Phase, Mask], taken: StackFormat
     volumes, liver = exam.study.volumes, livers[reference]
     if not liver.any():
         raise ValueError(f"Exam {exam.truth.seed} shows no liver in the {reference.words} phase.")
-    shifts = {reference: np.zeros(3)}
-    for phase, volume in volumes.items():
-        if phase is not reference and livers[phase].any():
-            shifts[phase] = liver_shift(volumes[reference], liver, volume, livers[phase])
-    stack = stack_phases(volumes, reference, liver, shifts, taken)
+    stack = stack_phases(volumes, reference, liver, exam_shifts(exam, livers), taken)
     lesions = exam.lesion_ids[reference]
     ids = np.zeros(stack.liver.shape, np.float32)
     if lesions.any():

@@ -16,20 +16,21 @@ from LiverAILib.few_bits import from_stored, to_stored
 from LiverAILib.study import Phase
 from LiverAILib.training.cases import CaseFiles, Split, TrainingCase, training_case
 from LiverAILib.training.exams import ExamSource
+from LiverAILib.training.exams_truth import ExamTruth
 from LiverAILib.training.kept_segmentations import KeptSegmenter
 from LiverAILib.training.lesion_samples import TUMOUR, LesionSamples
 from LiverAILib.training.packages import Described, Provenance, result, write_package
 from LiverAILib.training.pools import (
+    LEARNT_SEEDS,
     Kind,
     PoolOptions,
-    load_labelled,
     load_lesions,
+    load_slices,
     load_stacks,
     load_synthetic,
     make_pools,
     training_phantom,
 )
-from LiverAILib.training.slice_samples import Target
 from LiverAILib.training.typed_exam import TypedExam
 
 Say = Callable[[str], None]
@@ -130,28 +131,48 @@ def validation_exams(
         yield from (training_phantom(seed) for seed in seeds("phantom"))
 
 
+def _read_exams(asked: Asked) -> Iterator[tuple[str, TypedExam]]:
+    """What `validated_comparison.ComparedExam` calls sides, and exams: those of the pool's validation side, and as many
+    with new lesions on the training patients' anatomy.
+    """
+    count = 0
+    for exam in validation_exams(asked, "stack"):
+        side = "exam" if isinstance(exam.truth, ExamTruth) else "phantom"
+        count += side == "exam"
+        yield side, exam
+    learnt = ExamSource(asked.split.train, "train")
+    for seed in range(LEARNT_SEEDS, LEARNT_SEEDS + count):
+        yield "learnt", learnt.exam(seed)
+
+
 def _without_steps(asked: Asked) -> dict[str, Any]:
     return {key: value for key, value in asked.recipe.items() if key != "steps"}
 
 
-def train_slices(asked: Asked, target: Target) -> Bundle | None:
-    """NoduleNet or HCCNet."""
+def _epochs(steps: int | None, per_epoch: int, recipe: Any) -> Any:
+    """The recipe with as many epochs as make the steps that were asked for, and warmed up over a twentieth at most."""
+    if not steps:
+        return recipe
+    epochs = steps / per_epoch
+    return replace(recipe, epochs=epochs, warmup_epochs=min(recipe.warmup_epochs, 0.05 * epochs))
+
+
+def train_nodulenet(asked: Asked) -> Bundle | None:
+    """NoduleNet."""
     from LiverAILib.analysis.grid import MIN_SLICE_MM
     from LiverAILib.analysis.networks import SliceFormat
     from LiverAILib.analysis.slices import MARGIN_MM, PIXEL_MM, SIZE
     from LiverAILib.training.slices import SliceRecipe, SliceTraining
-    from LiverAILib.training.validated_slices import MIXES, hccnet_results, nodulenet_results, read_exam, read_real
+    from LiverAILib.training.validated_slices import MIXES, nodulenet_results, read_exam, read_real
 
     asked.fill("slices")
-    train, held = load_labelled(asked.pool / "train").of(target), load_labelled(asked.pool / "validation").of(target)
-    recipe = SliceRecipe(target=target, **_without_steps(asked))
-    if asked.steps:
-        epochs = asked.steps / max(1, len(train) // recipe.batch)
-        recipe = replace(recipe, epochs=epochs, warmup_epochs=min(recipe.warmup_epochs, 0.05 * epochs))
+    train, held = load_slices(asked.pool / "train"), load_slices(asked.pool / "validation")
+    recipe = SliceRecipe(**_without_steps(asked))
+    recipe = _epochs(asked.steps, max(1, len(train) // recipe.batch), recipe)
     training = SliceTraining(train, held, recipe)
     _begin(training.network.network, asked.start)
     positive = int(training.train.labels.sum())
-    asked.say(f"{len(training.train)} slices, {positive} with the finding; {len(training.validation)} for validation")
+    asked.say(f"{len(training.train)} slices, {positive} with a lesion; {len(training.validation)} for validation")
     weights, loop = training.run(asked.work, minutes=asked.minutes, say=asked.say)
     package = asked.provenance("slices")
     if package is None:
@@ -161,28 +182,62 @@ def train_slices(asked: Asked, target: Target) -> Bundle | None:
     size = SIZE // recipe.shrink
     taken = SliceFormat(PIXEL_MM * recipe.shrink, size, MIN_SLICE_MM, MARGIN_MM, recipe.smoothing_mm)
     asked.say("reading validation exams whole")
-    if target == "nodulenet":
-        read = [read_real(network, files, taken, MIXES, device) for files in asked.split.validation]
-        for exam in validation_exams(asked, "slices", READ_EXAMS):
-            read += read_exam(network, exam, taken, MIXES, device)
-        extra, rows = nodulenet_results(read)
-        words = "Which axial CT slices of the liver show a lesion", ["no lesion", "lesion"]
-    else:
-        read = [
-            one for exam in validation_exams(asked, "slices") for one in read_exam(network, exam, taken, device=device)
-        ]
-        extra, rows = hccnet_results(read)
-        words = "Which axial CT slices of the liver show a hepatocellular carcinoma", ["no HCC", "HCC"]
+    read = [read_real(network, files, taken, MIXES, device) for files in asked.split.validation]
+    for exam in validation_exams(asked, "slices", READ_EXAMS):
+        read += read_exam(network, exam, taken, MIXES, device)
+    extra, rows = nodulenet_results(read)
     described = Described(
-        network=training.title,
-        task=words[0],
+        network="NoduleNet",
+        task="Which axial CT slices of the liver show a lesion",
         paper=HCCNET_PAPER,
-        labels=words[1],
+        labels=["no lesion", "lesion"],
         in_plane_mm=PIXEL_MM * recipe.shrink,
         shape=(1, size, size),
         output="logits",
         extra={"size": size, "liver_margin_mm": MARGIN_MM, "smoothing_mm": recipe.smoothing_mm, **extra},
         results=rows,
+    )
+    return write_package(package[0], weights, described, recipe, loop, package[1])
+
+
+def train_hccnet(asked: Asked) -> Bundle | None:
+    """HCCNet."""
+    from LiverAILib.analysis.phase_stack import STACK_PHASES, StackFormat
+    from LiverAILib.analysis.stack_slices import StackReader
+    from LiverAILib.networks.resnet34 import for_phases
+    from LiverAILib.training.hccnet import HccRecipe, HccTraining
+    from LiverAILib.training.validated_risk import hccnet_results, read_exam_risk
+
+    fill_pool(asked, "hccnet")
+    train, held = load_stacks(asked.pool / "train"), load_stacks(asked.pool / "validation")
+    recipe = HccRecipe(**_without_steps(asked))
+    training = HccTraining(train, held, recipe)
+    training.recipe = recipe = _epochs(asked.steps, training.steps_per_epoch, recipe)
+    _begin(training.network.network, None if asked.start is None else for_phases(asked.start))
+    training.hold()
+    asked.say(f"{len(training.samples)} exams and phantoms to put lesions in; {len(held)} for validation")
+    weights, loop = training.run(asked.work, minutes=asked.minutes, say=asked.say)
+    package = asked.provenance("stack")
+    if package is None:
+        return None
+    training.network.network.load_state_dict(_as_kept(weights, package))
+    network, taken = training.network.network.eval(), StackFormat()
+    reader = StackReader(network, training.device, taken, recipe.smoothing_mm)
+    asked.say("reading validation exams whole")
+    read = [read_exam_risk(reader, exam) for exam in validation_exams(asked, "stack")]
+    extra, rows = hccnet_results([one for one in read if one is not None])
+    described = Described(
+        network="HCCNet",
+        task="Which axial CT slices of the liver show a hepatocellular carcinoma, seen in all contrast phases",
+        paper=HCCNET_PAPER,
+        labels=["no HCC", "HCC"],
+        in_plane_mm=taken.in_plane_mm,
+        shape=(network.inputs, "n", "n"),
+        channels=[*(f"{phase}, HU over the liver's" for phase in STACK_PHASES), "liver"],
+        output="logits",
+        extra={"smoothing_mm": recipe.smoothing_mm, **extra},
+        results=rows,
+        phases=STACK_PHASES,
     )
     return write_package(package[0], weights, described, recipe, loop, package[1])
 
@@ -299,7 +354,7 @@ def train_phase_comparison(asked: Asked) -> Bundle | None:
     from LiverAILib.analysis.phase_stack import STACK_PHASES, StackFormat
     from LiverAILib.networks.phase_comparison import PhaseComparisonNet
     from LiverAILib.training.phase_comparison import ComparisonRecipe, ComparisonTask, train_comparison
-    from LiverAILib.training.validated_comparison import compare_exams, comparison_results
+    from LiverAILib.training.validated_comparison import compare_exam, comparison_results
 
     fill_pool(asked, "comparison")
     recipe = ComparisonRecipe(**asked.recipe)
@@ -316,8 +371,9 @@ def train_phase_comparison(asked: Asked) -> Bundle | None:
     assert isinstance(task.network, PhaseComparisonNet)
     segmenter = asked.kept_segmenter
     comparer = PhaseComparer(task.network, task.device)
-    asked.say("reading validation exams whole")
-    extra, rows = comparison_results(compare_exams(comparer, validation_exams(asked, "stack"), segmenter))
+    asked.say("reading exams whole")
+    read = [compare_exam(comparer, exam, segmenter, side) for side, exam in _read_exams(asked)]
+    extra, rows = comparison_results(exam for exam in read if exam is not None)
     described = Described(
         network="PhaseComparisonNet",
         task="Lesions of the liver in the contrast phases of a CT exam, compared with each other",
@@ -377,8 +433,8 @@ TRAINERS: Mapping[str, tuple[str, Callable[[Asked], Bundle | None]]] = {
     "comparison": ("phasecomparison", train_phase_comparison),
     "detector": ("lesiondetector", train_detector),
     "classifier": ("lesionclassifier", train_classifier),
-    "nodulenet": ("nodulenet", lambda asked: train_slices(asked, "nodulenet")),
-    "hccnet": ("hccnet", lambda asked: train_slices(asked, "hccnet")),
+    "nodulenet": ("nodulenet", train_nodulenet),
+    "hccnet": ("hccnet", train_hccnet),
 }
 
 
@@ -388,7 +444,7 @@ def fill_pool(asked: Asked, network: str) -> None:
     """
     if network in ("liversegnet", "detector"):
         asked.fill("volume", validation=network == "detector")
-    elif network == "comparison":
+    elif network in ("comparison", "hccnet"):
         asked.fill("stack")
     else:
         asked.fill("lesions", "slices")

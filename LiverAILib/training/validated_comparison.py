@@ -1,5 +1,5 @@
 """What is chosen and measured on validation exams when a training of PhaseComparisonNet has ended: how its lesion
-probability and the segmentations' become one.
+probability and the segmentations' become one, and which regions of that are lesions.
 """
 
 from __future__ import annotations
@@ -12,124 +12,192 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from LiverAILib.analysis.compare import JointWeights, PhaseComparer
+from LiverAILib.analysis.compare import Compared, JointWeights, PhaseComparer
 from LiverAILib.analysis.join import bounding_box, join_phases
 from LiverAILib.analysis.lesions import label_lesions
+from LiverAILib.analysis.region_facts import RegionFacts, RegionWeights
 from LiverAILib.analysis.segment import Segmenter
 from LiverAILib.evaluation.overlap import outline, same_regions
 from LiverAILib.training.packages import result
+from LiverAILib.training.region_fit import fit_regions, stricter
 from LiverAILib.training.typed_exam import TypedExam
 
-SHARES = (0.5, 0.6, 0.7, 0.8)  # of the comparison; neither is left out, as neither has seen all that scans may show
-OFFSETS = (-0.5, 0.0, 0.25, 0.65, 1.0, 1.5)
-PEAKS = (0.8, 0.9, 0.945, 0.975)
+SHARES = (0.6, 0.8)  # of the comparison; neither is left out, as neither has seen all that scans may show
+OFFSETS = (0.25, 0.65, 1.2)
 ALONE = JointWeights(1.0, 0.0, 0.0)  # as without a comparison
-MOST_FALSE = 0.5  # an exam
+MOST_FALSE = 1 / 3  # an exam, on real anatomy and in phantoms each
 NEAR = 0.015
+MARGIN = 0.01  # of sureness, over that of a false region: a package's weights are rounded
 
 
 @dataclass(frozen=True)
 class ComparedExam:
-    """One validation exam, in the bounding box of the liver that was found: the segmentations' lesion probability, the
-    comparison's, true lesions (0 outside), which of them are synthetic, and how many of these lie outside the box.
+    """One exam, in the bounding box of the liver that was found. side: "exam" on validation anatomy, "phantom", or
+    "learnt" for new lesions on anatomy that was learnt from, to fit regions but not to measure. segmented: the
+    segmentations' lesion probability; compared: what the comparison says; ids: true lesions (0 outside); made: which of
+    them are synthetic; missed: how many of these lie outside the box.
     """
 
+    side: str
     segmented: npt.NDArray[np.float32]
-    compared: npt.NDArray[np.float32]
+    compared: Compared
     ids: npt.NDArray[np.integer]
     made: tuple[int, ...]
     missed: int
-    voxel_ml: float
+
+
+@dataclass(frozen=True)
+class ExamRegions:
+    """The regions of one exam's joint probability. same: bool (region, true lesion), see `same_regions`."""
+
+    exam: ComparedExam
+    labels: npt.NDArray[np.uint16]
+    facts: list[RegionFacts | None]
+    same: npt.NDArray[np.bool_]
+
+    @property
+    def false(self) -> npt.NDArray[np.bool_]:
+        """Which regions are no lesion, (n,)."""
+        return np.asarray(~self.same.any(axis=1))
+
+    def sureness(self, weights: RegionWeights | None) -> npt.NDArray[np.float64]:
+        """(n,); without weights, or facts, all count."""
+        return np.array([np.inf if one is None or weights is None else weights.sureness(one) for one in self.facts])
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of one choice of weights: share of the synthetic lesions that are found, false lesions an exam, and the median
-    Dice of the found ones.
+    """Of one choice: share of the synthetic lesions that are found, false lesions an exam by side, and the median Dice
+    of the found ones.
     """
 
     weights: JointWeights
+    regions: RegionWeights | None
     recall: float
-    false_an_exam: float
+    false: dict[str, float]
     dice: float
 
 
-def compare_exams(comparer: PhaseComparer, exams: Iterable[TypedExam], segmenter: Segmenter) -> list[ComparedExam]:
-    """The probabilities in exams as an analysis gets them, those without a comparison left out."""
-    result = []
-    for exam in exams:
-        reference = exam.study.reference_phase
-        segmented = {phase: segmenter(volume, lambda _: None) for phase, volume in exam.study.volumes.items()}
-        joint = join_phases(exam.study, segmented)
-        found = comparer.look(exam.study, joint)
-        if found is None:
-            continue
-        box = bounding_box(joint.liver)
-        ids = exam.lesion_ids[reference]
-        inside = set(np.unique(ids[box]).tolist())
-        shown = [lesion for lesion in exam.truth.lesions if (ids == lesion.id).any()]
-        made = [lesion.id for lesion in shown if not getattr(lesion, "real", False)]
-        result.append(
-            ComparedExam(
-                np.where(joint.liver[box], joint.probability[box], np.float32(0)),
-                found,
-                ids[box],
-                tuple(number for number in made if number in inside),
-                sum(number not in inside for number in made),
-                exam.study.volumes[reference].voxel_ml,
-            )
-        )
-    return result
+def compare_exam(comparer: PhaseComparer, exam: TypedExam, segmenter: Segmenter, side: str) -> ComparedExam | None:
+    """The probabilities in an exam as an analysis gets them; None without a comparison."""
+    reference = exam.study.reference_phase
+    segmented = {phase: segmenter(volume, lambda _: None) for phase, volume in exam.study.volumes.items()}
+    joint = join_phases(exam.study, segmented)
+    found = comparer.look(exam.study, joint)
+    if found is None:
+        return None
+    box = bounding_box(joint.liver)
+    ids = exam.lesion_ids[reference]
+    inside = set(np.unique(ids[box]).tolist())
+    shown = [lesion for lesion in exam.truth.lesions if (ids == lesion.id).any()]
+    made = [lesion.id for lesion in shown if not getattr(lesion, "real", False)]
+    return ComparedExam(
+        side,
+        np.where(joint.liver[box], joint.probability[box], np.float32(0)),
+        found,
+        ids[box],
+        tuple(number for number in made if number in inside),
+        sum(number not in inside for number in made),
+    )
 
 
-def outcome_of(exams: Sequence[ComparedExam], weights: JointWeights) -> Outcome:
-    """What an analysis would find with these weights."""
-    hits, false, agreement = 0, 0, []
-    for exam in exams:
-        found = label_lesions(weights.joint(exam.segmented, exam.compared), exam.voxel_ml)
-        same = same_regions(found, exam.ids)
-        false += int((~same.any(axis=1)).sum())
-        for number in exam.made:
-            found_as = outline(found, exam.ids, same, number)
+def regions_in(exam: ComparedExam, weights: JointWeights) -> ExamRegions:
+    """The regions of the joint probability, every one whose peak is high enough without `RegionWeights`."""
+    joint = weights.joint(exam.segmented, exam.compared.probability)
+    labels, facts = exam.compared.regions(joint)
+    return ExamRegions(exam, labels, facts, same_regions(labels, exam.ids))
+
+
+def outcome_of(found: Sequence[ExamRegions], weights: JointWeights, regions: RegionWeights | None) -> Outcome:
+    """What an analysis would find with these weights; "learnt" exams take no part."""
+    measured = [one for one in found if one.exam.side != "learnt"]
+    hits, agreement = 0, []
+    false: dict[str, list[int]] = {}
+    for one in measured:
+        kept = one.sureness(regions) >= 0
+        same = one.same & kept[:, None]
+        labels = np.where(np.r_[False, kept][one.labels], one.labels, 0)
+        false.setdefault(one.exam.side, []).append(int((kept & one.false).sum()))
+        for number in one.exam.made:
+            found_as = outline(labels, one.exam.ids, same, number)
             if found_as is not None:
                 hits += 1
                 agreement.append(found_as[0])
-    lesions = sum(len(exam.made) + exam.missed for exam in exams)
-    return Outcome(weights, hits / max(lesions, 1), false / max(len(exams), 1), float(np.median(agreement or [0.0])))
+    lesions = sum(len(one.exam.made) + one.exam.missed for one in measured)
+    means = {side: float(np.mean(counts)) for side, counts in false.items()}
+    return Outcome(weights, regions, hits / max(lesions, 1), means, float(np.median(agreement or [0.0])))
+
+
+def choose_regions(found: Sequence[ExamRegions]) -> RegionWeights | None:
+    """Weights fitted to all regions but those that are lesions of the scans' own (these all exams on one scan share),
+    and the least sureness at which no side but "learnt" has more than `MOST_FALSE` false lesions an exam.
+    """
+    facts, lesion = [], []
+    for one in found:
+        made = np.asarray(one.same[:, np.array(one.exam.made, dtype=np.intp) - 1].any(axis=1))
+        for own, right, wrong in zip(one.facts, made, one.false, strict=True):
+            if own is not None and (right or wrong):
+                facts.append(own)
+                lesion.append(bool(right))
+    weights = fit_regions(facts, lesion)
+    if weights is None:
+        return None
+    least = -np.inf
+    for side in {one.exam.side for one in found} - {"learnt"}:
+        of_side = [one for one in found if one.exam.side == side]
+        wrong = np.sort(np.concatenate([one.sureness(weights)[one.false] for one in of_side]))[::-1]
+        allowed = int(MOST_FALSE * len(of_side))
+        if len(wrong) > allowed:
+            least = max(least, float(wrong[allowed]) + MARGIN)
+    return stricter(weights, least) if np.isfinite(least) else weights
 
 
 def choose_joint(exams: Sequence[ComparedExam]) -> Outcome:
-    """Of all weights with no more than `MOST_FALSE` false lesions an exam, those of a recall within `NEAR` of the
-    highest whose outlines are best. If these find less than without a comparison, of those with no more false lesions
-    than that has.
+    """Of all weights, each with its regions, those of a recall within `NEAR` of the highest whose outlines are best;
+    without a comparison, if that finds more.
     """
-    alone = outcome_of(exams, ALONE)
-    tried = [
-        outcome_of(exams, JointWeights(round(1 - share, 4), share, offset, peak))
-        for share, offset, peak in product(SHARES, OFFSETS, PEAKS)
-    ]
-    allowed = [one for one in tried if one.false_an_exam <= MOST_FALSE]
-    if max((one.recall for one in allowed), default=0.0) < alone.recall:
-        allowed = [one for one in (alone, *tried) if one.false_an_exam <= max(MOST_FALSE, alone.false_an_exam)]
-    highest = max(one.recall for one in allowed)
-    near = [one for one in allowed if one.recall >= highest - NEAR]
-    return max(near, key=lambda one: (round(one.dice, 3), one.recall, -one.false_an_exam))
+    tried = []
+    for share, offset in product(SHARES, OFFSETS):
+        weights = JointWeights(round(1 - share, 4), share, offset)
+        found = [regions_in(exam, weights) for exam in exams]
+        tried.append(outcome_of(found, weights, choose_regions(found)))
+    alone = alone_of(exams)
+    highest = max(one.recall for one in tried)
+    if alone.recall > highest:
+        return alone
+    near = [one for one in tried if one.recall >= highest - NEAR]
+    return max(near, key=lambda one: (round(one.dice, 3), one.recall, -sum(one.false.values())))
 
 
-def comparison_results(exams: Sequence[ComparedExam]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """`joint` and the results, with and without the comparison; nothing without a synthetic lesion."""
-    lesions = sum(len(exam.made) + exam.missed for exam in exams)
+def alone_of(exams: Sequence[ComparedExam]) -> Outcome:
+    """What the segmentations find without a comparison."""
+    found = []
+    for exam in exams:
+        if exam.side != "learnt":
+            labels = label_lesions(ALONE.joint(exam.segmented, exam.segmented), exam.compared.place.voxel_ml)
+            found.append(ExamRegions(exam, labels, [None] * int(labels.max()), same_regions(labels, exam.ids)))
+    return outcome_of(found, ALONE, None)
+
+
+def comparison_results(exams: Iterable[ComparedExam]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """`joint`, `regions` and the results, with and without the comparison; nothing without a synthetic lesion."""
+    exams = list(exams)
+    measured = [exam for exam in exams if exam.side != "learnt"]
+    lesions = sum(len(exam.made) + exam.missed for exam in measured)
     if not lesions:
         return {}, []
-    chosen, alone = choose_joint(exams), outcome_of(exams, ALONE)
+    chosen, alone = choose_joint(exams), alone_of(exams)
+    words = {"exam": "exams of three phases on validation patients", "phantom": "phantoms"}
+    sides = [side for side in words if any(exam.side == side for exam in measured)]
+    every = " and ".join(words[side] for side in sides)
     rows = []
-    for one, on in (
-        (chosen, "exams of three phases on validation patients, and phantoms"),
-        (alone, "the same exams without a comparison"),
-    ):
-        rows += [
-            result("recall", on, lesions, one.recall),
-            result("false positives an exam", on, len(exams), one.false_an_exam),
-            result("Dice of a found lesion, median", on, lesions, one.dice),
-        ]
-    return {"joint": chosen.weights.metadata()}, rows
+    for one, how in ((chosen, ""), (alone, ", without a comparison")):
+        rows.append(result("recall", every + how, lesions, one.recall))
+        for side in sides:
+            count = sum(exam.side == side for exam in measured)
+            rows.append(result("false positives an exam", words[side] + how, count, one.false[side]))
+        rows.append(result("Dice of a found lesion, median", every + how, lesions, one.dice))
+    extra: dict[str, Any] = {"joint": chosen.weights.metadata()}
+    if chosen.regions is not None:
+        extra["regions"] = chosen.regions.metadata()
+    return extra, rows

@@ -1,8 +1,8 @@
-"""NoduleNet and HCCNet on whole validation exams, read as an analysis reads them: thresholds, the mix of saliency, and
-the package's results.
+"""NoduleNet on whole validation exams, read as an analysis reads them: its threshold, the mix of saliency, and the
+package's results.
 
-A pool keeps some slices of each phase, half of them with a lesion if there are as many. Of these neither a patient's
-risk score nor what neighbouring slices say can be told.
+A pool keeps some slices of each phase, half of them with a lesion if there are as many. Of these what neighbouring
+slices say can't be told.
 """
 
 from __future__ import annotations
@@ -19,14 +19,11 @@ from torch import Tensor
 
 from LiverAILib.analysis.calibrate import choose_decision
 from LiverAILib.analysis.networks import SliceFormat
-from LiverAILib.analysis.risk import hcc_risk
 from LiverAILib.analysis.slices import averaged_parts, slices_as
-from LiverAILib.lesion_types import LesionType
 from LiverAILib.networks.resnet34 import ResNet34
 from LiverAILib.saliency import WEIGHTS, SaliencyMix
 from LiverAILib.study import Volume
 from LiverAILib.training.cases import CaseFiles
-from LiverAILib.training.lesion_samples import real_patient_number
 from LiverAILib.training.packages import result
 from LiverAILib.training.real_scans import read_scan
 from LiverAILib.training.slice_samples import SHOWN_MM2, lesion_areas
@@ -48,19 +45,15 @@ MIXES = tuple(
 
 @dataclass(frozen=True)
 class ReadSlices:
-    """The liver slices of one volume. exam: what was scanned at once; real: whether nothing in it was made.
+    """The liver slices of one volume. real: whether nothing in it was made.
 
-    probability: (n,) of the finding. lesion_mm2, hcc_mm2, unknown_mm2: (n,) what each shows of lesions, of HCCs, and of
-    lesions of unknown type. peaks: bool (mixes, m), whether the highest saliency of each mix lies in a lesion, of the
-    slices that show `SALIENT_MM2` of lesions.
+    probability: (n,) of a lesion. lesion_mm2: (n,) what each shows of lesions. peaks: bool (mixes, m), whether the
+    highest saliency of each mix lies in a lesion, of the slices that show `SALIENT_MM2` of lesions.
     """
 
-    exam: int
     real: bool
     probability: Tensor
     lesion_mm2: Tensor
-    hcc_mm2: Tensor
-    unknown_mm2: Tensor
     peaks: Tensor
 
 
@@ -71,15 +64,12 @@ def read_volume(
     ids: npt.NDArray[np.integer],
     taken: SliceFormat,
     *,
-    exam: int,
-    hccs: Sequence[int] = (),
-    unknown: Sequence[int] = (),
     real: bool = False,
     mixes: Sequence[SaliencyMix] = (),
     device: torch.device | str = "cpu",
 ) -> ReadSlices:
-    """One volume in its true liver. network: in evaluation mode on `device`. ids: (z, y, x) of lesions, 0 for none;
-    hccs, unknown: those of HCCs and of lesions of unknown type. mixes: whose peaks are asked for.
+    """One volume in its true liver. network: in evaluation mode on `device`. ids: (z, y, x) of lesions, 0 for none.
+    mixes: whose peaks are asked for.
     """
     slices = slices_as(volume, liver, taken)
     areas, places = lesion_areas(slices, ids > 0, taken.pixel_mm)
@@ -96,11 +86,7 @@ def read_volume(
                 cells = F.adaptive_max_pool2d(maps.unsqueeze(1), places.shape[2:]).flatten(1).argmax(1, keepdim=True)
                 found.append(places[large].flatten(1).gather(1, cells).squeeze(1) > 0)
             peaks = torch.stack(found)
-
-    def shown(numbers: Sequence[int]) -> Tensor:
-        return lesion_areas(slices, np.isin(ids, numbers), taken.pixel_mm)[0] if numbers else torch.zeros(len(areas))
-
-    return ReadSlices(exam, real, torch.sigmoid(margin.double()), areas, shown(hccs), shown(unknown), peaks)
+    return ReadSlices(real, torch.sigmoid(margin.double()), areas, peaks)
 
 
 def read_exam(
@@ -111,22 +97,8 @@ def read_exam(
     device: torch.device | str = "cpu",
 ) -> list[ReadSlices]:
     """Every phase of an exam; the rest as `read_volume` takes it."""
-    hccs, unknown = (
-        [lesion.id for lesion in exam.truth.lesions if lesion.type is kind] for kind in (LesionType.HCC, None)
-    )
     return [
-        read_volume(
-            network,
-            volume,
-            exam.liver_mask(phase),
-            exam.lesion_ids[phase],
-            taken,
-            exam=exam.truth.seed,
-            hccs=hccs,
-            unknown=unknown,
-            mixes=mixes,
-            device=device,
-        )
+        read_volume(network, volume, exam.liver_mask(phase), exam.lesion_ids[phase], taken, mixes=mixes, device=device)
         for phase, volume in exam.study.volumes.items()
     ]
 
@@ -138,22 +110,9 @@ def read_real(
     mixes: Sequence[SaliencyMix] = (),
     device: torch.device | str = "cpu",
 ) -> ReadSlices:
-    """A real scan, of whose lesions nobody knows the type; the rest as `read_volume` takes it."""
+    """A real scan; the rest as `read_volume` takes it."""
     scan = read_scan(files)
-    unknown = [lesion.id for lesion in scan.lesions]
-    number = real_patient_number(files.name)
-    return read_volume(
-        network,
-        scan.volume,
-        scan.liver,
-        scan.ids,
-        taken,
-        exam=number,
-        unknown=unknown,
-        real=True,
-        mixes=mixes,
-        device=device,
-    )
+    return read_volume(network, scan.volume, scan.liver, scan.ids, taken, real=True, mixes=mixes, device=device)
 
 
 def nodulenet_results(read: Sequence[ReadSlices]) -> tuple[dict[str, Any], Rows]:
@@ -196,33 +155,3 @@ def words(mix: SaliencyMix) -> str:
     """Of the results: SMOE and its weights."""
     smoe = f"SMOE ({', '.join(f'{weight:g}' for weight in mix.weights)})"
     return f"{smoe} x Grad-CAM" if mix.cam else smoe
-
-
-def hccnet_results(read: Sequence[ReadSlices]) -> tuple[dict[str, Any], Rows]:
-    """`hcc_threshold` (Youden's threshold of the unscaled risk score of an exam), `hcc_auroc` and the results.
-
-    An exam's score is over all slices of its phases but those that show a lesion of unknown type.
-    """
-    scores, truth = [], []
-    for exam in dict.fromkeys(one.exam for one in read):
-        own = [one for one in read if one.exam == exam]
-        risk = hcc_risk(torch.cat([one.probability[one.unknown_mm2 == 0] for one in own]).numpy())
-        if risk is not None:
-            scores.append(risk.unscaled)
-            truth.append(any(bool((one.hcc_mm2 > 0).any()) for one in own))
-    if len(set(truth)) < 2:
-        return {}, []
-    decision = choose_decision(scores, truth)
-    on = "validation exams, all liver slices"
-    found = auroc(torch.tensor(scores), torch.tensor(truth))
-    rows = [
-        result("AUROC, exams with an HCC, unscaled risk score", on, len(truth), found),
-        result(f"sensitivity from a score of {decision.threshold:.3f} on", on, sum(truth), decision.sensitivity),
-        result(
-            f"specificity below a score of {decision.threshold:.3f}",
-            on,
-            len(truth) - sum(truth),
-            decision.specificity,
-        ),
-    ]
-    return {"hcc_threshold": round(decision.threshold, 5), "hcc_auroc": round(found, 4)}, rows

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from network_packages import write_packages
+from network_packages import STATED, write_packages
 from stage_exams import (
     ART,
     LIVER_HU,
@@ -31,11 +31,15 @@ from LiverAILib.analysis.networks import Networks, Stage
 from LiverAILib.analysis.packages import find_packages, load_networks
 from LiverAILib.analysis.phase_stack import STACK_PHASES, PhaseStack, StackFormat, stack_phases
 from LiverAILib.analysis.pipeline import analyze
+from LiverAILib.analysis.region_facts import RegionWeights
+from LiverAILib.errors import BundleError
 from LiverAILib.study import Phase, Source, Study, Volume
 
 CPU = torch.device("cpu")
 BRIGHT = ((20.0, 32.0, 30.0), 9.0, 150)  # over the liver's HU: the stand-in for the segmentation does not see it
 DARK = ((18.0, 36.0, 50.0), 8.0, 40)
+SMALL = ((18.0, 36.0, 54.0), 4.0, 150)
+ONLY_COMPARED = JointWeights(0.0, 1.0)
 
 
 class SeesDifference(nn.Module):
@@ -202,14 +206,32 @@ def test_a_package_is_loaded_with_what_it_states(tmp_path) -> None:  # type: ign
     assert replace(joint, warnings=[]).liver.any()
 
 
-def test_a_higher_peak_asks_for_surer_regions_of_the_same_outline() -> None:
-    p = np.linspace(0.001, 0.999, 500, dtype=np.float32)
-    plain, surer = (JointWeights(1.0, 0.0, 0.0, peak).joint(p, p) for peak in (0.8, 0.95))
-    assert plain == pytest.approx(p, abs=1e-4)
-    assert (np.diff(surer) > 0).all()
-    assert ((surer > THRESHOLD) == (p > THRESHOLD)).all()
-    assert ((surer >= MIN_PEAK) == (p >= 0.95)).all()
-    assert surer[p < THRESHOLD] == pytest.approx(p[p < THRESHOLD], abs=1e-4)
-    for wrong in (0.5, 1.0):
-        with pytest.raises(ValueError, match=r"from 0\.8 up"):
-            JointWeights(peak=wrong)
+def test_regions_are_lesions_as_their_facts_say_and_keep_their_outline() -> None:
+    study = study_of(arterial=[BRIGHT, SMALL], portal_venous=[])
+    joint = joint_of(study)
+    plain = PhaseComparer(SeesDifference(), CPU, weights=ONLY_COMPARED)(study, joint)  # type: ignore[arg-type]
+    found = lesions_in(study, plain).lesions
+    assert len(found) == 2
+    large, small = (lesion.volume_ml for lesion in found)
+    middle = float(np.log(large * small) / 2)
+    for sign, kept in ((1.0, large), (-1.0, small)):
+        regions = RegionWeights(peak=0.0, volume=sign, bias=-sign * middle)
+        compare = PhaseComparer(SeesDifference(), CPU, weights=ONLY_COMPARED, regions=regions)  # type: ignore[arg-type]
+        sure = compare(study, joint)
+        assert [lesion.volume_ml for lesion in lesions_in(study, sure).lesions] == [kept]
+        assert ((sure.probability > THRESHOLD) == (plain.probability > THRESHOLD)).all()
+        assert sure.probability.max() >= MIN_PEAK
+
+
+def test_a_package_states_what_its_regions_count_by(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    stated = STATED["phasecomparison"] | {"regions": {"peak": 2.0, "bias": -1.5}}
+    networks = load_networks(find_packages(write_packages(tmp_path, ["phasecomparison"], phasecomparison=stated)), CPU)
+    assert networks.comparison is not None
+    run = networks.comparison.run
+    assert isinstance(run, PhaseComparer)
+    assert run.regions == RegionWeights(peak=2.0, bias=-1.5)
+    assert networks.parameters["region_peak"] == 2.0
+    wrong = STATED["phasecomparison"] | {"regions": {"size": 2.0}}
+    models = write_packages(tmp_path / "wrong", ["phasecomparison"], phasecomparison=wrong)
+    with pytest.raises(BundleError, match=r"at regions\.size"):
+        load_networks(find_packages(models), CPU)

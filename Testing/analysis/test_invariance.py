@@ -69,8 +69,11 @@ def in_patient(analysis: Analysis, study: Study, move: Sequence[float] = (0, 0, 
     for phase, scores in findings.slice_scores.items():
         axis = study.volumes[phase]
         levels = [axis.to_lps([(first + last - 1) / 2, 0, 0])[2] - move[2] for first, last in scores.slices]
-        numbers += [*levels, *scores.nodule, *scores.hcc]
-    return numbers
+        numbers += [*levels, *scores.nodule]
+    reference = study.volumes[study.reference_phase]
+    spans = findings.hcc_risk.slices
+    levels = [reference.to_lps([(first + last - 1) / 2, 0, 0])[2] - move[2] for first, last in spans]
+    return [*numbers, *levels, *findings.hcc_risk.scores]
 
 
 def words(analysis: Analysis) -> list[Any]:

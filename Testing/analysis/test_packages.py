@@ -124,12 +124,6 @@ def test_metadata_that_make_no_sense_are_refused(
         load_networks(find_packages(tmp_path), CPU)
 
 
-def test_slice_networks_of_two_formats_are_refused(tmp_path: Path) -> None:
-    write_packages(tmp_path, ["nodulenet", "hccnet"], hccnet={"size": 128})
-    with pytest.raises(BundleError, match="slices of different size"):
-        load_networks(find_packages(tmp_path), CPU)
-
-
 def test_a_classifier_without_thresholds_gives_types_and_says_that_there_is_no_reading(tmp_path: Path) -> None:
     write_packages(tmp_path, ["lesionclassifier"])
     metadata = tmp_path / "lesionclassifier" / "configs" / "metadata.json"

@@ -40,6 +40,13 @@ class MeanNetwork(nn.Module):
         return torch.stack([-mean, mean], dim=1)
 
 
+def scored(
+    network: nn.Module, slices: LiverSlices, smoothing_mm: float = 0.0, batch: int = 16
+) -> npt.NDArray[np.float64]:
+    shares = neighbour_shares(slices.index, slices.slice_mm, smoothing_mm)
+    return slice_scores(network, slices.images, shares, batch=batch)
+
+
 def test_the_slices_that_show_liver_are_cut_in_a_square_around_it() -> None:
     volume, liver = body()
     slices = liver_slices(volume, liver, pixel_mm=2.5, size=40)
@@ -64,7 +71,7 @@ def test_without_a_liver_there_is_no_slice_and_no_score() -> None:
     volume, liver = body()
     slices = liver_slices(volume, liver & False, pixel_mm=2.5, size=40)
     assert slices.index == ()
-    assert slice_scores(MeanNetwork(), slices).shape == (0,)
+    assert scored(MeanNetwork(), slices).shape == (0,)
     saliency, scores = saliency_volume(ResNet34(TINY).eval(), slices)
     assert saliency.shape == volume.array.shape
     assert not saliency.any()
@@ -122,7 +129,7 @@ def test_scores_are_the_networks_probabilities_whatever_the_batch(batch: int) ->
     volume, liver = body()
     slices = liver_slices(volume, liver, pixel_mm=2.5, size=40)
     expected = torch.sigmoid(2 * slices.images.mean(dim=(1, 2, 3)))
-    assert np.allclose(slice_scores(MeanNetwork(), slices, batch=batch), expected.numpy(), atol=1e-6)
+    assert np.allclose(scored(MeanNetwork(), slices, batch=batch), expected.numpy(), atol=1e-6)
 
 
 @pytest.mark.parametrize("slice_mm", [5.0, 2.5])
@@ -131,8 +138,8 @@ def test_neighbours_count_by_their_distance_in_mm(slice_mm: float) -> None:
     slices = liver_slices(volume, liver, pixel_mm=2.5, size=40)
     assert slices.slice_mm == slice_mm
     count = len(slices.index)
-    assert torch.equal(neighbour_shares(slices, 0.0), torch.eye(count, dtype=torch.float64))
-    shares = neighbour_shares(slices, 5.0)
+    assert torch.equal(neighbour_shares(slices.index, slice_mm, 0.0), torch.eye(count, dtype=torch.float64))
+    shares = neighbour_shares(slices.index, slice_mm, 5.0)
     assert torch.allclose(shares.sum(dim=1), torch.ones(count, dtype=torch.float64))
     middle = count // 2
     assert float(shares[middle, middle + 1] / shares[middle, middle]) == pytest.approx(
@@ -145,10 +152,10 @@ def test_scores_and_saliency_are_averaged_over_neighbours() -> None:
     slices = liver_slices(volume, liver, pixel_mm=2.5, size=40)
     torch.manual_seed(2)
     network = ResNet34(TINY).eval()
-    alone = slice_scores(network, slices)
+    alone = scored(network, slices)
     logit = np.log(alone / (1 - alone))
-    expected = 1 / (1 + np.exp(-(neighbour_shares(slices, 8.0).numpy() @ logit)))
-    assert np.allclose(slice_scores(network, slices, smoothing_mm=8.0), expected, atol=1e-5)
+    expected = 1 / (1 + np.exp(-(neighbour_shares(slices.index, slices.slice_mm, 8.0).numpy() @ logit)))
+    assert np.allclose(scored(network, slices, smoothing_mm=8.0), expected, atol=1e-5)
     saliency, scores = saliency_volume(network, slices, threshold=0.0, smoothing_mm=8.0)
     assert np.allclose(scores, expected, atol=1e-5)
     far, _ = saliency_volume(network, slices, threshold=0.0, smoothing_mm=1e4)
@@ -178,7 +185,7 @@ def test_saliency_lies_on_the_own_grid_in_slices_over_the_threshold_only() -> No
     network = biased(slices, positive=2)
     saliency, scores = saliency_volume(network, slices, batch=4)
     assert saliency.shape == volume.array.shape
-    assert np.allclose(scores, slice_scores(network, slices), atol=1e-6)
+    assert np.allclose(scores, scored(network, slices), atol=1e-6)
     over = [index + 3 for index, score in zip(slices.index, scores, strict=True) if score > 0.5]
     assert len(over) == 2
     shown = [z for z in range(12) if saliency[z].any()]

@@ -100,14 +100,17 @@ def test_slices_have_scores_and_the_risk_counts_all_of_them(analysis: Analysis) 
     liver = np.flatnonzero(analysis.liver.any(axis=(1, 2)))
     for phase in (ART, PV):
         scores = findings.slice_scores[phase]
-        assert len(scores.slices) == len(scores.nodule) == len(scores.hcc)
+        assert len(scores.slices) == len(scores.nodule)
         assert all(last == first + 1 and first in liver for first, last in scores.slices)
         highest = scores.slices[int(np.argmax(scores.nodule))][0]
         assert (analysis.lesion_ids[highest] > 0).any()
         assert min(scores.nodule) < 0.1 < 0.9 < max(scores.nodule)
-    assert findings.hcc_risk is not None
-    assert findings.hcc_risk.images == sum(len(scores.hcc) for scores in findings.slice_scores.values())
-    assert findings.hcc_risk.hcc is (findings.hcc_risk.unscaled >= 0.1)
+    risk = findings.hcc_risk
+    assert risk is not None
+    assert risk.images == len(risk.slices) == len(risk.scores)
+    assert all(last == first + 1 and first in liver for first, last in risk.slices)
+    assert (analysis.lesion_ids[risk.slices[int(np.argmax(risk.scores))][0]] > 0).any()
+    assert risk.hcc is (risk.unscaled >= 0.1)
 
 
 def test_saliency_lies_on_each_phases_grid_and_mostly_in_the_lesion(analysis: Analysis) -> None:
@@ -244,25 +247,25 @@ def test_each_stage_may_be_missing(name: str) -> None:
     assert len(found.lesions) == 1
     assert (found.reading is None) is (name == "classifier")
     assert (found.hcc_risk is None) is (name == "hcc")
-    assert bool(found.lesions[0].saliency_share) is (name != "nodules")
-    assert found.slice_scores[PV].hcc == [] or name != "hcc"
+    assert bool(found.lesions[0].saliency_share) is bool(found.slice_scores) is (name != "nodules")
 
 
 def test_a_phase_that_a_network_was_not_trained_for_is_not_shown_to_it() -> None:
     networks = stand_ins()
     assert networks.detector is not None
+    assert networks.nodules is not None
     assert networks.hcc is not None
     networks = replace(
         networks,
         detector=replace(networks.detector, phases=frozenset({PV})),
+        nodules=replace(networks.nodules, phases=frozenset({PV})),
         hcc=replace(networks.hcc, phases=frozenset({PV})),
     )
     found = run(study_of(arterial=[METASTASIS], portal_venous=[METASTASIS]), networks).findings
     assert found.lesions[0].found_in == [PV]
-    assert found.slice_scores[ART].hcc == []
-    assert len(found.slice_scores[ART].nodule) > 0
+    assert list(found.slice_scores) == [PV]
     said = [warning for warning in found.warnings if "was not trained for the arterial phase" in warning]
-    assert [text.split(" was")[0] for text in said] == ["The lesion detector", "HCCNet"]
+    assert [text.split(" was")[0] for text in said] == ["The lesion detector", "NoduleNet", "HCCNet"]
 
 
 def test_a_given_lesion_finder_stands_in_for_the_detector() -> None:

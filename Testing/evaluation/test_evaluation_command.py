@@ -73,7 +73,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = write_packages(tmp_path_factory.mktemp("models"), nodulenet=SIZE, hccnet=SIZE, lesionclassifier=CROPS)
+    folder = write_packages(tmp_path_factory.mktemp("models"), nodulenet=SIZE, lesionclassifier=CROPS)
     shutil.copytree(resource("Models") / "liversegnet", folder / "liversegnet")
     forget_patients(folder / "liversegnet")
     return folder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from stage_exams import SeesDark
+from stage_exams import SeesDark, reads_risk
 from toy_pool import PV, toy_exam, toy_scan
 
 from LiverAILib.analysis.networks import SliceFormat
@@ -12,12 +12,12 @@ from LiverAILib.evaluation.slice_reading import (
     hccnet_part,
     longest_mm,
     nodulenet_part,
-    read_exam_risk,
     read_scan_slices,
 )
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.study import Phase
 from LiverAILib.training.real_scans import RealScan
+from LiverAILib.training.validated_risk import read_exam_risk
 
 TAKEN = SliceFormat(1.5, 96)
 BALL = ((19.0, 28.0, 36.0), 12.0, 40)
@@ -72,18 +72,18 @@ def test_the_longest_side_of_a_region() -> None:
 def test_patients_with_an_hcc_have_the_higher_risk() -> None:
     sick = [toy_exam(seed, [BALL], [LesionType.HCC]) for seed in (1, 2)]
     well = [toy_exam(seed, [], []) for seed in (3, 4, 5)]
-    part, pictures = hccnet_part(SeesDark(), sick + well, TAKEN, 0.05, silent)
+    part, pictures = hccnet_part(reads_risk(), sick + well, 0.05, silent)
     found = values(part.figures)
     assert found["HCCNet AUROC, patients"] == 1
     assert part.figures[0].n == "5 exams (2 with an HCC)"
     assert [picture.name for picture in pictures] == ["roc_hccnet"]
-    assert hccnet_part(SeesDark(), well, TAKEN, None, silent)[0].notes
+    assert hccnet_part(reads_risk(), well, None, silent)[0].notes
 
 
 def test_slices_with_a_lesion_of_unknown_type_take_no_part_in_the_risk() -> None:
     phases = (Phase.ARTERIAL, PV)
     plain, real = toy_exam(1, [], [], phases), toy_exam(2, [BALL], [None], phases)
-    of_plain, of_real = (read_exam_risk(SeesDark(), exam, TAKEN) for exam in (plain, real))
+    of_plain, of_real = (read_exam_risk(reads_risk(), exam) for exam in (plain, real))
     assert of_plain is not None
     assert of_real is not None
     assert of_real.images < of_plain.images

@@ -100,7 +100,6 @@ def made_up_run(folder: Path, exam: Phantom) -> Path:
     scores = SliceScores(
         slices=[(index, index + 1) for index in levels],
         nodule=(0.08 + 0.87 * wave).tolist(),
-        hcc=(0.05 + 0.8 * wave * np.linspace(0.2, 1, len(levels))).tolist(),
     )
     worst = next(lesion for lesion in lesions if lesion.likeliest_type is LesionType.HCC)
     facts = {
@@ -138,7 +137,15 @@ def made_up_run(folder: Path, exam: Phantom) -> Path:
             malignancy=0.86,
             malignant=True,
         ),
-        hcc_risk=HCCRisk(printed=0.0061, unscaled=0.52, images=3 * len(levels), threshold=0.4, hcc=True),
+        hcc_risk=HCCRisk(
+            printed=0.0061,
+            unscaled=0.52,
+            images=len(levels),
+            threshold=0.4,
+            hcc=True,
+            slices=scores.slices,
+            scores=(0.05 + 0.8 * wave * np.linspace(0.2, 1, len(levels))).tolist(),
+        ),
         slice_scores=dict.fromkeys(study.volumes, scores),
     )
     affine = study.volumes[reference].affine

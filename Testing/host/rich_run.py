@@ -45,7 +45,6 @@ def make_rich_run(
     scores = SliceScores(
         slices=[(index, index + 1) for index in range(2, shape[0] - 2)],
         nodule=np.linspace(0, 1, shape[0] - 4).tolist(),
-        hcc=np.linspace(1, 0, shape[0] - 4).tolist(),
     )
     reading = Reading(
         triage=Triage.HIGH,
@@ -59,7 +58,15 @@ def make_rich_run(
         update={
             "lesions": rich,
             "reading": reading,
-            "hcc_risk": HCCRisk(printed=0.0125, unscaled=0.45, images=36, threshold=0.4, hcc=True),
+            "hcc_risk": HCCRisk(
+                printed=0.0125,
+                unscaled=0.45,
+                images=36,
+                threshold=0.4,
+                hcc=True,
+                slices=scores.slices[1:],
+                scores=np.linspace(1, 0, shape[0] - 5).tolist(),
+            ),
             "slice_scores": dict.fromkeys(PHASES, scores),
             "warnings": ["There is no delayed phase."],
         }

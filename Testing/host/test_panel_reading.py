@@ -205,6 +205,7 @@ def test_a_click_on_the_strip_goes_to_that_slice(panel: Any, rich: Any) -> None:
     strip = panel.findings.strip
     assert len(strip.levels) == 12
     assert strip.levels == sorted(strip.levels), "feet to head"
+    assert [title for title, _, _ in strip.curves] == ["NoduleNet", "HCCNet"]
     strip.resize(120, 46)
     press = QtGui.QMouseEvent(
         QtCore.QEvent.Type.MouseButtonPress,

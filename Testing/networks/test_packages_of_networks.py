@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from LiverAILib.bundles import NETWORKS, find_bundle, write_bundle
+from LiverAILib.networks.resnet34 import PHASES_INPUTS
 
 METADATA = {
     "version": "0.0.1",
@@ -28,7 +29,8 @@ def inputs(name: str) -> tuple[Tensor, ...]:
         return images, torch.tensor([[True, False, True]]), torch.zeros(1, 12)
     if name == "PhaseComparisonNet":
         return (torch.rand((1, 7, 3, 18, 16), generator=generator),)
-    return (torch.rand((2, 1, 48, 48), generator=generator),)
+    channels = PHASES_INPUTS if name == "HCCNet" else 1
+    return (torch.rand((2, channels, 48, 48), generator=generator),)
 
 
 @pytest.mark.parametrize("name", ["PhaseComparisonNet", "LesionClassifier", "NoduleNet", "HCCNet"])

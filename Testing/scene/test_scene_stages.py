@@ -14,12 +14,13 @@ from scene_fixtures import Run, add_volumes, make_run
 from LiverAILib.analysis.pipeline import Analysis
 from LiverAILib.export.drawing import SALIENCY_FROM
 from LiverAILib.export.run_folder import write_run
-from LiverAILib.findings import HCCRisk, Lesion, Reading, Triage, Verdict
+from LiverAILib.findings import HCCRisk, Lesion, Reading, SliceScores, Triage, Verdict
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.scene.errors import SceneError
 from LiverAILib.scene.headless import new_scene, read_scene
 from LiverAILib.scene.hierarchy import folder_nodes
 from LiverAILib.scene.load import clear_run, save_scene, show_run
+from LiverAILib.scene.navigation import shown_scores
 from LiverAILib.scene.overlay import heat_colours, saliency_colours
 from LiverAILib.scene.provenance import ROLE, Role, own_nodes
 from LiverAILib.scene.volumes import node_affine, node_array
@@ -189,3 +190,24 @@ def test_saliency_on_another_grid_than_its_phase_is_refused_and_leaves_nothing(s
     with pytest.raises(SceneError, match=r"saliency_arterial\.nrrd does not fit"):
         show_run(scene, run.folder, volumes)
     assert scene.GetNumberOfNodes() == before
+
+
+def test_hccs_scores_stand_beside_every_phases_and_older_files_have_their_own(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    volumes = add_volumes(new_scene().scene, run)
+    risk = RISK.model_copy(update={"slices": [(3, 5), (5, 7)], "scores": [0.2, 0.9]})
+    own = SliceScores(slices=[(number, number + 1) for number in range(3, 7)], nodule=[0.1, 0.2, 0.3, 0.4])
+    update = {"reference_phase": PV, "hcc_risk": risk, "slice_scores": {PV: own, ART: own}}
+    findings = run.findings.model_copy(update=update)
+    for phase in (PV, ART):
+        heights, nodule, hcc = shown_scores(findings, phase, volumes)
+        assert len(heights) == 4
+        assert nodule == own.nodule
+        assert hcc == [0.2, 0.2, 0.9, 0.9]
+    alone = findings.model_copy(update={"slice_scores": {}})
+    assert shown_scores(alone, PV, volumes)[1:] == ([], risk.scores)
+    assert shown_scores(alone.model_copy(update={"hcc_risk": None}), PV, volumes) == ([], [], [])
+    assert shown_scores(findings, ART, {ART: volumes[ART]})[1:] == (own.nodule, [])
+    old = own.model_copy(update={"hcc": [0.5] * 4})
+    before = findings.model_copy(update={"hcc_risk": RISK, "slice_scores": {ART: old}})
+    assert shown_scores(before, ART, volumes)[1:] == (own.nodule, old.hcc)

@@ -12,13 +12,14 @@ import torch
 from liverai_fakes import ToySegmentation
 from stage_exams import ART, LIVER_HU, PV, SeesLiver, exam_volume
 
-from LiverAILib.analysis.compare import JointWeights
+from LiverAILib.analysis.compare import Compared, JointWeights
+from LiverAILib.analysis.phase_stack import PhaseStack
+from LiverAILib.analysis.region_facts import RegionWeights
 from LiverAILib.errors import StudyError
 from LiverAILib.networks import phase_comparison as network_module
 from LiverAILib.networks.phase_comparison import HU_SCALE, PhaseComparisonPreset
-from LiverAILib.study import Phase, Volume
+from LiverAILib.study import Phase, Source, Volume
 from LiverAILib.training.phase_comparison import (
-    PORTAL,
     ComparisonRecipe,
     ComparisonTask,
     found_regions,
@@ -26,8 +27,18 @@ from LiverAILib.training.phase_comparison import (
 )
 from LiverAILib.training.pools import PoolOptions, fill_with_exams, training_phantom
 from LiverAILib.training.stack_implants import implant_in_stack
+from LiverAILib.training.stack_parts import PORTAL
 from LiverAILib.training.stacks import MOST_WEIGHT, StackSample, exam_stack, lesion_weights
-from LiverAILib.training.validated_comparison import ALONE, ComparedExam, choose_joint, comparison_results, outcome_of
+from LiverAILib.training.validated_comparison import (
+    ALONE,
+    ComparedExam,
+    alone_of,
+    choose_joint,
+    choose_regions,
+    comparison_results,
+    outcome_of,
+    regions_in,
+)
 
 SPACING = (4.0, 1.5, 1.5)
 RECIPE = ComparisonRecipe(preset="tiny", steps=4, batch=2, size=(8, 32, 32), warmup=2)
@@ -102,17 +113,18 @@ def test_implants_lie_in_the_liver_look_different_and_leave_the_rest_alone() -> 
     put = 0
     for seed in range(12):
         level = torch.tensor([55.0, 75.0, 110.0])
-        changed, more = implant_in_stack(hu, liver, ids, level, SPACING, 3, generator(seed))
+        changed, more, placed = implant_in_stack(hu, liver, ids, level, SPACING, [None] * 3, generator(seed))
+        assert len(placed) == int(more.max())
         lesions = more > 0
         put += int(more.max())
         assert not (lesions & (liver < 0.5)).any()
         assert torch.equal(changed[:, liver == 0], hu[:, liver == 0])
         assert lesions.any()
-        again = implant_in_stack(hu, liver, ids, level, SPACING, 3, generator(seed))
+        again = implant_in_stack(hu, liver, ids, level, SPACING, [None] * 3, generator(seed))
         assert torch.equal(again[0], changed)
         assert float((changed - hu).abs().mean(dim=0)[lesions].mean()) > 5
     assert put > 18
-    assert torch.equal(implant_in_stack(hu, 0 * liver, ids, level, SPACING, 3, generator())[0], hu)
+    assert torch.equal(implant_in_stack(hu, 0 * liver, ids, level, SPACING, [None], generator())[0], hu)
 
 
 def test_implants_are_numbered_on_and_do_not_touch_what_is_there() -> None:
@@ -120,7 +132,9 @@ def test_implants_are_numbered_on_and_do_not_touch_what_is_there() -> None:
     hu = torch.full((3, *there.ids.shape), float(LIVER_HU))
     for seed in range(8):
         liver, ids = there.liver.float() / 255, there.ids.long()
-        changed, more = implant_in_stack(hu, liver, ids, torch.full((3,), 110.0), SPACING, 4, generator(seed))
+        changed, more, _ = implant_in_stack(
+            hu, liver, ids, torch.full((3,), 110.0), SPACING, [None] * 4, generator(seed)
+        )
         assert torch.equal(more == 1, ids == 1)
         assert torch.equal(changed[:, ids == 1], hu[:, ids == 1])
         assert set(more.unique().tolist()) <= set(range(6))
@@ -215,35 +229,75 @@ def test_frozen_parts_and_statistics_stay_to_the_bit_as_they_began(task: Compari
         ComparisonTask(task.samples, [], replace(RECIPE, frozen=("sideways",)))
 
 
-def compared(*, only_compared: bool) -> ComparedExam:
+def compared(*, only_compared: bool = True, side: str = "exam") -> ComparedExam:
     """A small lesion that the segmentations do not see, a large one that they see, and a false one of theirs."""
     ids = np.zeros((10, 40, 40), np.uint8)
     ids[4:6, 5:12, 5:12], ids[2:8, 20:32, 20:32] = 1, 2
     segmented = np.where(ids == 2, 0.95, 0).astype(np.float32)
     segmented[4:6, 34:39, 5:10] = 0.9
     seen = np.where(ids > 0, 0.98, 0.01).astype(np.float32)
-    return ComparedExam(segmented, seen if only_compared else 0 * seen, ids, (1, 2), 0, 0.02)
+    return exam_of(ids, segmented, seen if only_compared else 0 * seen, (1, 2), side)
+
+
+def exam_of(ids: np.ndarray, segmented: np.ndarray, seen: np.ndarray, made: tuple[int, ...], side: str) -> ComparedExam:
+    place = Volume(seen, np.diag([2.0, 2.0, 5.0, 1.0]), Source("toy", "phantom"))
+    hu, liver = np.full((3, *ids.shape), 100, np.float32), np.ones(ids.shape, np.float32)
+    stack = PhaseStack(hu, np.ones(3, np.bool_), liver, place.affine)
+    return ComparedExam(side, segmented, Compared(seen, place, seen, stack), ids, made, 0)
 
 
 def test_the_weights_are_those_that_find_most_with_few_false_lesions() -> None:
-    exams = [compared(only_compared=True)] * 3
-    alone = outcome_of(exams, ALONE)
-    assert (alone.recall, alone.false_an_exam) == (0.5, 1.0)
+    exams = [compared()] * 3
+    alone = alone_of(exams)
+    assert (alone.recall, alone.false) == (0.5, {"exam": 1.0})
     chosen = choose_joint(exams)
-    assert (chosen.recall, chosen.false_an_exam) == (1.0, 0.0)
+    assert (chosen.recall, chosen.false) == (1.0, {"exam": 0.0})
     assert chosen.dice == pytest.approx(1.0)
     extra, rows = comparison_results(exams)
     assert JointWeights(**extra["joint"]) == chosen.weights
+    assert "regions" not in extra  # no region is a false one
     assert [(row["what"], row["value"]) for row in rows][:2] == [("recall", 1.0), ("false positives an exam", 0.0)]
     assert comparison_results([]) == ({}, [])
-    sure = np.where(exams[0].segmented > 0, np.float32(1), np.float32(0))
-    noisy = choose_joint([replace(exams[0], segmented=sure, compared=sure)])
-    assert (noisy.recall, noisy.false_an_exam) == (0.5, 1.0)
     assert choose_joint([compared(only_compared=False)]).recall == 0.5
 
 
 def test_lesions_outside_the_liver_that_was_found_count_as_missed() -> None:
-    assert outcome_of([replace(compared(only_compared=True), missed=2)], ALONE).recall == 0.25
+    assert alone_of([replace(compared(), missed=2)]).recall == 0.25
+
+
+def spots(side: str, *, false_peak: float) -> ComparedExam:
+    """Four small lesions of which all are sure, and four large regions that are none."""
+    ids, seen = np.zeros((10, 60, 60), np.uint8), np.full((10, 60, 60), 0.01, np.float32)
+    for k in range(4):
+        ids[4:6, 3:6, 4 + 14 * k : 7 + 14 * k] = k + 1
+        seen[2:8, 20:32, 2 + 14 * k : 12 + 14 * k] = false_peak
+    seen[ids > 0] = 0.93
+    return exam_of(ids, seen.copy(), seen, (1, 2, 3, 4), side)
+
+
+def test_regions_are_told_apart_where_peaks_are_not_and_each_side_has_few_false_ones() -> None:
+    exams = [spots("exam", false_peak=0.95), spots("phantom", false_peak=0.95), spots("learnt", false_peak=0.99)] * 3
+    assert alone_of(exams).false == {"exam": 4.0, "phantom": 4.0}
+    chosen = choose_joint(exams)
+    assert chosen.regions is not None
+    assert (chosen.recall, chosen.false) == (1.0, {"exam": 0.0, "phantom": 0.0})
+    extra, rows = comparison_results(exams)
+    assert RegionWeights(**extra["regions"]).volume < 0
+    assert [(row["on"], row["n"]) for row in rows if row["what"] == "false positives an exam"][:2] == [
+        ("exams of three phases on validation patients", 3),
+        ("phantoms", 3),
+    ]
+
+
+def test_a_side_that_can_not_be_told_apart_decides_how_sure_a_region_has_to_be() -> None:
+    good = [regions_in(spots("exam", false_peak=0.7), JointWeights(0.0, 1.0))] * 3
+    assert all(not one.false.any() for one in good)  # 0.7 is under the least peak
+    bad = regions_in(replace(compared(only_compared=False), side="phantom"), JointWeights(1.0, 0.0))
+    assert bad.false.sum() == 1
+    weights = choose_regions([*good, bad])
+    assert weights is not None
+    assert not (bad.sureness(weights)[bad.false] >= 0).any()
+    assert outcome_of([*good, bad], ALONE, weights).false == {"exam": 0.0, "phantom": 0.0}
 
 
 def test_stacks_have_the_phases_that_the_network_takes() -> None:

@@ -14,7 +14,7 @@ from LiverAILib.networks.resnet34 import ResNet34, ResNet34Preset
 from LiverAILib.phantom import EVALUATION_SEEDS, Phantom, PhantomOptions, generate
 from LiverAILib.study import Phase
 from LiverAILib.training.places import PlaceHead, place_loss
-from LiverAILib.training.slice_samples import LEFT_OUT, LabelledSlices, SliceSamples, exam_slices
+from LiverAILib.training.slice_samples import SliceSamples, exam_slices
 from LiverAILib.training.slices import SliceRecipe, SliceTraining, auroc, balanced_chances, few, mix, vary
 
 TINY = ResNet34Preset((4, 4, 8, 8), (1, 1, 1, 1))
@@ -40,9 +40,7 @@ def toy(count: int, first_patient: int, seed: int) -> SliceSamples:
     places = torch.zeros((count, 1, 8, 8), dtype=torch.uint8)
     places[:, :, 2:6, 2:6] = 255 * labels.view(-1, 1, 1, 1).to(torch.uint8)
     real = torch.zeros(count, dtype=torch.bool)
-    return SliceSamples(
-        images.to(torch.uint8), labels, patients, patients, torch.ones(count), real, labels == 0, places
-    )
+    return SliceSamples(images.to(torch.uint8), labels, patients, real, places)
 
 
 def test_the_defaults_are_the_papers() -> None:
@@ -63,7 +61,7 @@ def test_the_rate_warms_up_and_falls_along_a_cosine() -> None:
 
 
 def test_nodulenet_keeps_all_slices_and_marks_those_with_a_lesion(phantom: Phantom) -> None:
-    samples = exam_slices(phantom, pixel_mm=4, size=64).of("nodulenet")
+    samples = exam_slices(phantom, pixel_mm=4, size=64)
     assert samples.images.shape[1:] == (1, 64, 64)
     assert 0 < int(samples.labels.sum()) < len(samples)
     shows = np.count_nonzero(phantom.lesion_mask(Phase.PORTAL_VENOUS), axis=(1, 2)) * 16 >= 12
@@ -73,14 +71,13 @@ def test_nodulenet_keeps_all_slices_and_marks_those_with_a_lesion(phantom: Phant
 def test_slices_that_hardly_show_a_lesion_are_left_out_and_a_few_are_drawn(phantom: Phantom, tmp_path: Path) -> None:
     slices = exam_slices(phantom, pixel_mm=4, size=64)
     ids = phantom.lesion_ids[Phase.PORTAL_VENOUS]
-    nothing = int((slices.nodule == 0).sum())
+    nothing = int((slices.labels == 0).sum())
     assert nothing <= int((~(ids > 0).any(axis=(1, 2))).sum())
     few = exam_slices(phantom, pixel_mm=4, size=64, most=6)
-    assert len(few.nodule) == 6
-    assert 3 <= int((few.nodule == 1).sum()) < 6
-    assert not (few.nodule == LEFT_OUT).any()
+    assert len(few) == 6
+    assert 3 <= int(few.labels.sum()) < 6
     few.save(tmp_path / "slices.npz")
-    again = LabelledSlices.load(tmp_path / "slices.npz")
+    again = SliceSamples.load(tmp_path / "slices.npz")
     assert all(torch.equal(value, vars(again)[key]) for key, value in vars(few).items())
 
 
@@ -100,22 +97,11 @@ def test_real_slices_and_both_labels_are_drawn_often_enough() -> None:
     real[:1] = real[95:] = True
     none = torch.zeros(100, dtype=torch.long)
     nothing = none.view(-1, 1, 1, 1)
-    chances = balanced_chances(SliceSamples(nothing, labels, none, none, none, real, labels == 0, nothing), 0.3)
+    chances = balanced_chances(SliceSamples(nothing, labels, none, real, nothing), 0.3)
     chances = chances / chances.sum()
     assert float(chances[labels == 1].sum()) == pytest.approx(0.5)
     assert float(chances[0]) == pytest.approx(0.15)
     assert float(chances[(labels == 0) & real].sum()) == pytest.approx(0.15)
-
-
-def test_hccnet_leaves_out_the_slices_without_hcc_of_a_patient_who_has_one(phantom: Phantom) -> None:
-    samples = exam_slices(phantom, pixel_mm=4, size=64).of("hccnet")
-    assert len(samples) > 0
-    assert samples.labels.all()
-    only_cysts = [lesion for lesion in phantom.truth.lesions if lesion.type != "hcc"]
-    other = replace(phantom, truth=phantom.truth.model_copy(update={"lesions": tuple(only_cysts)}))
-    negative = exam_slices(other, pixel_mm=4, size=64).of("hccnet")
-    assert len(negative) == len(exam_slices(phantom, pixel_mm=4, size=64).of("nodulenet"))
-    assert not negative.labels.any()
 
 
 def test_nothing_is_trained_on_evaluation_seeds(phantom: Phantom) -> None:
@@ -125,7 +111,11 @@ def test_nothing_is_trained_on_evaluation_seeds(phantom: Phantom) -> None:
 
 
 def varied(images: torch.Tensor, recipe: SliceRecipe, seed: int = 0) -> torch.Tensor:
-    return vary(images, torch.zeros_like(images[:, :, ::4, ::4]), recipe, generator(seed))[0]
+    return vary(images, torch.zeros_like(images[:, :, ::4, ::4]), shown(images), recipe, generator(seed))[0]
+
+
+def shown(images: torch.Tensor) -> torch.Tensor:
+    return (images > -0.99).float()
 
 
 def test_without_amounts_augmentation_changes_nothing() -> None:
@@ -175,7 +165,7 @@ def test_the_place_of_the_finding_moves_with_the_image() -> None:
     places = torch.zeros(40, 1, 16, 16)
     places[:, :, 3:7, 9:12] = 1
     images = torch.nn.functional.interpolate(places, scale_factor=4) * 2 - 1
-    moved, along = vary(images, places, replace(SliceRecipe(), gain=0, shift=0, noise=0), generator())
+    moved, along = vary(images, places, shown(images), replace(SliceRecipe(), gain=0, shift=0, noise=0), generator())
     bright = moved > 0
     assert bright.any()
     assert float((bright & (along > 0.5)).sum() / (bright | (along > 0.5)).sum()) > 0.9
@@ -186,8 +176,8 @@ def test_a_crop_without_a_finding_holds_some_of_the_liver() -> None:
     images[:, :, 4:14, 50:60] = 0.5  # all else is air
     places = torch.zeros(200, 1, 16, 16)
     recipe = replace(SliceRecipe(), crop=32, noise=0, gain=0, shift=0)
-    assert (vary(images, places, recipe, generator())[0].amax(dim=(1, 2, 3)) > 0.4).all()
-    assert not vary(torch.full_like(images, -1.0), places, recipe, generator())[1].any()  # no liver: no error
+    assert (vary(images, places, shown(images), recipe, generator())[0].amax(dim=(1, 2, 3)) > 0.4).all()
+    assert not vary(images * 0 - 1, places, shown(images * 0 - 1), recipe, generator())[1].any()  # no liver: no error
 
 
 def test_a_crop_always_holds_some_of_the_finding() -> None:
@@ -195,12 +185,14 @@ def test_a_crop_always_holds_some_of_the_finding() -> None:
     corners = torch.randint(1, 15, (200, 2), generator=generator(5))  # the other 100 show nothing
     places[torch.arange(200), 0, corners[:, 0], corners[:, 1]] = 1
     images = torch.linspace(-0.9, 0.9, 64).expand(300, 1, 64, 64).contiguous()
-    moved, along = vary(images, places, replace(SliceRecipe(), crop=32, noise=0, gain=0, shift=0), generator())
+    moved, along = vary(
+        images, places, shown(images), replace(SliceRecipe(), crop=32, noise=0, gain=0, shift=0), generator()
+    )
     assert moved.shape == along.shape == (300, 1, 32, 32)
     assert (along[:200].amax(dim=(1, 2, 3)) > 0.2).all()
     assert not along[200:].any()
-    for shown in (moved[:200], moved[200:]):  # from everywhere, with and without a finding
-        middles = shown[:, 0, 16, 16]
+    for part in (moved[:200], moved[200:]):  # from everywhere, with and without a finding
+        middles = part[:, 0, 16, 16]
         assert float(middles.min()) < -0.3
         assert float(middles.max()) > 0.3
 
@@ -214,11 +206,9 @@ def test_a_place_speaks_for_the_finding_by_what_is_active_there() -> None:
 
 def test_slices_know_where_their_lesions_are(phantom: Phantom) -> None:
     slices = exam_slices(phantom, pixel_mm=4, size=64)
-    shown = slices.lesion_places.amax(dim=(1, 2, 3)) > 0
-    assert shown[slices.nodule == 1].all()
-    assert not shown[slices.nodule == 0].any()
-    assert 0 < int((slices.hcc_places > 0).sum()) < int((slices.lesion_places > 0).sum())
-    assert (slices.hcc_places <= slices.lesion_places).all()
+    holds = slices.places.amax(dim=(1, 2, 3)) > 0
+    assert holds[slices.labels == 1].all()
+    assert not holds[slices.labels == 0].any()
 
 
 def test_the_heads_learn_the_place_and_are_not_kept(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
-"""What NoduleNet's and HCCNet's packages state, from whole exams: constructed cases with known answers."""
+"""What NoduleNet's package states, from whole exams: constructed cases with known answers."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pytest
@@ -16,7 +16,6 @@ from LiverAILib.training.validated_slices import (
     MIXES,
     SALIENT_MM2,
     ReadSlices,
-    hccnet_results,
     nodulenet_results,
     read_volume,
     words,
@@ -27,11 +26,12 @@ LESION = ((18.0, 32.0, 36.0), 9.0, 60)
 
 
 def read(
-    probability: list[float], lesion_mm2: list[float], *, exam: int = 1, real: bool = False, **more: Any
+    probability: list[float], lesion_mm2: list[float], *, real: bool = False, peaks: torch.Tensor | None = None
 ) -> ReadSlices:
-    zeros = torch.zeros(len(probability))
-    values = {"hcc_mm2": zeros, "unknown_mm2": zeros, "peaks": torch.zeros((len(MIXES), 0), dtype=torch.bool)} | more
-    return ReadSlices(exam, real, torch.tensor(probability).double(), torch.tensor(lesion_mm2), **values)
+    none = torch.zeros((len(MIXES), 0), dtype=torch.bool)
+    return ReadSlices(
+        real, torch.tensor(probability).double(), torch.tensor(lesion_mm2), none if peaks is None else peaks
+    )
 
 
 @pytest.mark.parametrize("best", [0, 3, len(MIXES) - 1])
@@ -40,7 +40,7 @@ def test_the_mix_is_the_one_that_is_oftenest_highest_in_a_lesion(best: int) -> N
     peaks[:, 0] = True
     peaks[best:, 1:3] = True
     made = read([0.9, 0.8, 0.3, 0.1, 0.2], [200.0, 90.0, 5.0, 0.0, 0.0], peaks=peaks)
-    extra, rows = nodulenet_results([made, read([0.7, 0.75], [50.0, 0.0], exam=2, real=True)])
+    extra, rows = nodulenet_results([made, read([0.7, 0.75], [50.0, 0.0], real=True)])
     values = {(row["what"], row["on"]): (row["value"], row["n"]) for row in rows}
     assert SaliencyMix(**extra["saliency"]) == MIXES[best]
     assert values[
@@ -57,34 +57,15 @@ def test_the_mix_is_the_one_that_is_oftenest_highest_in_a_lesion(best: int) -> N
 
 def test_slices_of_one_kind_state_nothing() -> None:
     assert nodulenet_results([read([0.9, 0.8], [0.0, 0.0])]) == ({}, [])
-    assert hccnet_results([read([0.9, 0.8], [0.0, 0.0])]) == ({}, [])
-
-
-def test_an_exams_risk_is_over_all_its_phases_but_lesions_of_unknown_type() -> None:
-    hcc = torch.tensor([80.0, 0.0])
-    exams = [
-        read([0.9, 0.1], [80.0, 0.0], exam=1, hcc_mm2=hcc),
-        read([0.1, 0.1], [0.0, 0.0], exam=1),  # its other phase does not show it
-        read([0.99, 0.2], [70.0, 0.0], exam=2, unknown_mm2=torch.tensor([70.0, 0.0])),
-        read([0.3, 0.2], [60.0, 0.0], exam=3),
-    ]
-    extra, rows = hccnet_results(exams)
-    assert [(row["value"], row["n"]) for row in rows] == [(1.0, 3), (1.0, 1), (1.0, 2)]
-    assert extra["hcc_auroc"] == 1
-    p = np.array([0.9, 0.1, 0.1, 0.1])
-    risk = float(-(p * np.log10(1 - p)).sum() / p.sum())
-    assert extra["hcc_threshold"] <= risk + 1e-5
 
 
 def test_a_volume_is_read_with_its_neighbours_and_its_peaks() -> None:
     volume = exam_volume([LESION])
     liver, ids = volume.array > 0, (volume.array == LESION[2]).astype(np.uint16)
     network = cast("ResNet34", SeesDark())
-    alone = read_volume(network, volume, liver, ids, TAKEN, exam=1, hccs=[1], mixes=MIXES[-2:-1])
-    smooth = read_volume(network, volume, liver, ids, SliceFormat(1.5, 96, smoothing_mm=8.0), exam=1)
+    alone = read_volume(network, volume, liver, ids, TAKEN, mixes=MIXES[-2:-1])
+    smooth = read_volume(network, volume, liver, ids, SliceFormat(1.5, 96, smoothing_mm=8.0))
     assert alone.lesion_mm2.sum() * 4.0 / 1000 == pytest.approx(int(ids.sum()) * volume.voxel_ml, rel=0.05)
-    assert torch.equal(alone.hcc_mm2, alone.lesion_mm2)
-    assert not alone.unknown_mm2.any()
     assert alone.peaks.shape[1] == int((alone.lesion_mm2 >= SALIENT_MM2).sum()) > 0
     assert alone.peaks.all()
     inside = alone.lesion_mm2 > 0
@@ -92,5 +73,5 @@ def test_a_volume_is_read_with_its_neighbours_and_its_peaks() -> None:
     beside = torch.nonzero(inside).flatten()[[0, -1]] + torch.tensor([-1, 1])
     assert (smooth.probability[beside] > alone.probability[beside]).all()
     assert smooth.probability.max() < alone.probability.max()
-    none = read_volume(network, volume, np.zeros_like(liver), ids, TAKEN, exam=1)
+    none = read_volume(network, volume, np.zeros_like(liver), ids, TAKEN)
     assert len(none.probability) == len(none.lesion_mm2) == 0
