@@ -20,15 +20,16 @@ SURE = 1e-4  # probabilities count as if they were this far from 0 and 1
 SHELL_MM = (2.0, 8.0)  # what surrounds a region: the liver that is so far from it
 LEAST_SHELL = 6  # voxels; with fewer a region has no contrast
 LEAST_CONTRAST = 0.1
+MOST_ML = 10.0  # regions of this volume and more count alike, so that no tumour is too large to be one
 LEFT_OVER = 0.05  # logits over `THRESHOLD` that a region keeps which is no lesion
 
 
 @dataclass(frozen=True)
 class RegionFacts:
     """peak: logit of the highest joint probability. compared: of the comparison's highest. volume: log of the volume in
-    ml. elongation: log of the largest over the smallest variance along its principal axes. contrast: log of how far its
-    mean HU is from its surroundings', in SDs of the liver's HU, in the phase where that is most. depth: mean distance
-    from the liver's surface in mm.
+    ml, at most `MOST_ML`. elongation: log of the largest over the smallest variance along its principal axes. contrast:
+    log of how far its mean HU is from its surroundings', in SDs of the liver's HU, in the phase where that is most.
+    depth: mean distance from the liver's surface in mm.
     """
 
     peak: float
@@ -91,9 +92,8 @@ def region_facts(
     )
     depth = ndimage.distance_transform_edt(inside, sampling=stack.spacing_mm)
     spread = [_spread(values[inside]) for values in stack.hu] if inside.any() else [1.0] * len(stack.hu)
-    places = [*ndimage.find_objects(on_stack, count), *[None] * count]
     facts: list[RegionFacts | None] = []
-    for number, place in zip(numbers.tolist(), places, strict=False):
+    for number, place in enumerate(ndimage.find_objects(on_stack, count), start=1):
         if place is None:
             facts.append(None)
             continue
@@ -102,7 +102,7 @@ def region_facts(
             RegionFacts(
                 peak=float(peaks[number - 1]),
                 compared=float(highest[number - 1]),
-                volume=float(np.log(volumes[number - 1])),
+                volume=float(np.log(min(volumes[number - 1], MOST_ML))),
                 elongation=_elongation(own, stack.spacing_mm),
                 contrast=_contrast(on_stack, number, place, stack, inside, spread),
                 depth=float(depth[place][own].mean()),

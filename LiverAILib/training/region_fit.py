@@ -13,12 +13,17 @@ from LiverAILib.analysis.region_facts import FACTS, RegionFacts, RegionWeights
 RIDGE = 3.0  # on the weights of standardised facts, against a sum of losses over all regions
 
 
-def fit_regions(facts: Sequence[RegionFacts], lesion: Sequence[bool]) -> RegionWeights | None:
-    """Of regions with known answers; None unless there are some of both kinds."""
+def fit_regions(
+    facts: Sequence[RegionFacts], lesion: Sequence[bool], counts: Sequence[float] | None = None
+) -> RegionWeights | None:
+    """Of regions with known answers; None unless there are some of both kinds. counts: how much each counts, 1 without
+    it.
+    """
     from scipy import optimize
     from scipy.special import expit
 
     truth = np.asarray(lesion, dtype=np.float64)
+    weight = np.ones(len(truth)) if counts is None else np.asarray(counts, dtype=np.float64)
     if not 0 < truth.sum() < len(truth):
         return None
     values = np.array([astuple(one) for one in facts], dtype=np.float64)
@@ -28,8 +33,8 @@ def fit_regions(facts: Sequence[RegionFacts], lesion: Sequence[bool]) -> RegionW
 
     def loss(weights: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
         score = scaled @ weights
-        value = np.logaddexp(0, score).sum() - truth @ score + 0.5 * (held * weights**2).sum()
-        return float(value), scaled.T @ (expit(score) - truth) + held * weights
+        value = weight @ (np.logaddexp(0, score) - truth * score) + 0.5 * (held * weights**2).sum()
+        return float(value), scaled.T @ (weight * (expit(score) - truth)) + held * weights
 
     found = optimize.minimize(loss, np.zeros(len(FACTS) + 1), jac=True, method="L-BFGS-B").x
     weights = found[:-1] / spread

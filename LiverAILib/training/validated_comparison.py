@@ -26,6 +26,7 @@ SHARES = (0.6, 0.8)  # of the comparison; neither is left out, as neither has se
 OFFSETS = (0.25, 0.65, 1.2)
 ALONE = JointWeights(1.0, 0.0, 0.0)  # as without a comparison
 MOST_FALSE = 1 / 3  # an exam, on real anatomy and in phantoms each
+REAL_COUNT = 0.5  # of a region that is a lesion of the scan's own in fitting regions: all exams on one scan share it
 NEAR = 0.015
 MARGIN = 0.01  # of sureness, over that of a false region: a package's weights are rounded
 
@@ -129,17 +130,18 @@ def outcome_of(found: Sequence[ExamRegions], weights: JointWeights, regions: Reg
 
 
 def choose_regions(found: Sequence[ExamRegions]) -> RegionWeights | None:
-    """Weights fitted to all regions but those that are lesions of the scans' own (these all exams on one scan share),
-    and the least sureness at which no side but "learnt" has more than `MOST_FALSE` false lesions an exam.
+    """Weights fitted to all regions, and the least sureness at which no side but "learnt" has more than `MOST_FALSE`
+    false lesions an exam.
     """
-    facts, lesion = [], []
+    facts, lesion, counts = [], [], []
     for one in found:
         made = np.asarray(one.same[:, np.array(one.exam.made, dtype=np.intp) - 1].any(axis=1))
         for own, right, wrong in zip(one.facts, made, one.false, strict=True):
-            if own is not None and (right or wrong):
+            if own is not None:
                 facts.append(own)
-                lesion.append(bool(right))
-    weights = fit_regions(facts, lesion)
+                lesion.append(not wrong)
+                counts.append(1.0 if right or wrong else REAL_COUNT)
+    weights = fit_regions(facts, lesion, counts)
     if weights is None:
         return None
     least = -np.inf

@@ -14,6 +14,7 @@ from LiverAILib.analysis.phase_stack import PhaseStack
 from LiverAILib.analysis.region_facts import (
     FACTS,
     LEAST_CONTRAST,
+    MOST_ML,
     RegionFacts,
     RegionWeights,
     region_facts,
@@ -82,6 +83,8 @@ def test_a_region_without_surroundings_has_no_contrast_and_one_that_the_grid_mis
     shown = stack()
     whole = shown.liver > 0.5
     assert facts_of(whole, shown).contrast == pytest.approx(np.log(LEAST_CONTRAST))
+    assert whole.sum() * 0.016 > MOST_ML
+    assert facts_of(whole, shown).volume == pytest.approx(np.log(MOST_ML))
     labels = ball((10, 20, 22), (3, 6, 6)).astype(np.uint16)
     labels[4, 8, 8] = 2
     first_only = np.where(labels == 1, labels, 0)
@@ -128,4 +131,11 @@ def test_the_fit_finds_the_fact_that_tells_lesions_from_others() -> None:
         weights.sureness(one) >= 0 for one in facts
     )
     assert fit_regions(facts, [True] * len(facts)) is None
+    twice, counted = (
+        fit_regions([*facts, *facts[:50]], [*lesion, *lesion[:50]]),
+        fit_regions(facts, lesion, [2.0] * 50 + [1.0] * 350),
+    )
+    assert twice is not None
+    assert counted is not None
+    assert counted.depth == pytest.approx(twice.depth, rel=0.05)
     assert fit_regions([], []) is None
