@@ -20,6 +20,7 @@ from LiverAILib.analysis.stack_slices import StackReader
 from LiverAILib.findings import Model
 from LiverAILib.lesion_types import LesionType
 from LiverAILib.study import ClinicalRecord, Phase, Source, Study, Volume
+from LiverAILib.training.stacks import StackSample
 
 ART, PV = Phase.ARTERIAL, Phase.PORTAL_VENOUS
 SHAPE = (30, 64, 72)
@@ -53,6 +54,20 @@ def exam_volume(
 def study_of(**balls: Sequence[Ball]) -> Study:
     """An exam from the balls of each phase, by its name."""
     return Study({Phase(name): exam_volume(shown) for name, shown in balls.items()}, ClinicalRecord(age=60))
+
+
+def toy_stack(*, lesion: bool) -> StackSample:
+    """A liver in all phases, with or without a lesion of 60 HU, by the same rules as an analysis's."""
+    volume = exam_volume([((18.0, 32.0, 36.0), 9.0, 60)] if lesion else [])
+    levels = np.rint((volume.array.clip(-40, 160) + 40.0) * 1.275).astype(np.uint8)
+    return StackSample(
+        torch.from_numpy(np.stack([levels] * 3)),
+        torch.ones(3, dtype=torch.bool),
+        torch.from_numpy(np.where(volume.array > 0, 255, 0).astype(np.uint8)),
+        torch.from_numpy((volume.array == 60).astype(np.uint8)),
+        torch.zeros(256, dtype=torch.bool),
+        SPACING,
+    )
 
 
 class SeesLiver:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from LiverAILib.analysis.join import JointMap, Mask, bounding_box, resampled
+from LiverAILib.analysis.join import JointMap, bounding_box, resampled
 from LiverAILib.analysis.lesions import label_lesions
 from LiverAILib.analysis.phase_stack import STACK_PHASES, PhaseStack, StackFormat, on_stack, stack_phases
 from LiverAILib.analysis.region_facts import SURE, RegionFacts, RegionWeights, region_facts, with_sureness
@@ -61,20 +61,20 @@ class JointWeights:
 
 @dataclass(frozen=True)
 class Compared:
-    """What the network says. probability: (z, y, x) in the bounding box of the reference phase's liver, 0 outside that
-    liver; place: the same as a volume. on_stack: (z, y, x) on the grid of `stack`.
+    """What the network says. probability: in the bounding box of the reference phase's liver, 0 outside that liver.
+    on_stack: (z, y, x) on the grid of `stack`.
     """
 
-    probability: npt.NDArray[np.float32]
-    place: Volume
+    probability: Volume
     on_stack: npt.NDArray[np.float32]
     stack: PhaseStack
 
     def regions(self, joint: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.uint16], list[RegionFacts | None]]:
         """The regions of a joint probability in that box, as `label_lesions` finds them, and their facts."""
-        labels = label_lesions(joint, self.place.voxel_ml)
-        seen = on_stack(labels, self.place, self.stack)
-        return labels, region_facts(labels, joint, self.place.voxel_ml, seen, self.on_stack, self.stack)
+        voxel_ml = self.probability.voxel_ml
+        labels = label_lesions(joint, voxel_ml)
+        seen = on_stack(labels, self.probability, self.stack)
+        return labels, region_facts(labels, joint, voxel_ml, seen, self.on_stack, self.stack)
 
 
 class PhaseComparer:
@@ -107,7 +107,7 @@ class PhaseComparer:
             return joint
         box = bounding_box(joint.liver)
         probability = np.zeros(joint.probability.shape, np.float32)  # what stays 0 takes no memory
-        own = self.weights.joint(joint.probability[box], found.probability)
+        own = self.weights.joint(joint.probability[box], found.probability.array)
         own = np.where(joint.liver[box], own, np.float32(0))
         if self.regions is not None:
             labels, facts = found.regions(own)
@@ -130,7 +130,7 @@ class PhaseComparer:
         whole = (slice(0, z), slice(0, y), slice(0, x))
         found = resampled(seen.array, whole, seen, [axis.stop - axis.start for axis in box], place)
         found = np.where(joint.liver[box], found, np.float32(0))
-        return Compared(found, Volume(found, place, seen.source), seen.array, stack)
+        return Compared(Volume(found, place, seen.source), seen.array, stack)
 
 
 def compare_phases(network: PhaseComparisonNet, stack: PhaseStack, device: torch.device) -> npt.NDArray[np.float32]:
@@ -138,7 +138,7 @@ def compare_phases(network: PhaseComparisonNet, stack: PhaseStack, device: torch
     `VIEWS`. Long stacks go through the network in overlapping parts.
     """
     hu, present, liver = (torch.from_numpy(values) for values in (stack.hu, stack.present, stack.liver))
-    shown = comparison_input(hu, present, liver, torch.from_numpy(liver_hu(stack.hu, stack.liver > 0.5)))
+    shown = comparison_input(hu, present, liver, torch.from_numpy(stack.liver_hu))
     depth = shown.shape[1]
     parts = []
     for first in range(0, depth, PART_SLICES):
@@ -150,10 +150,3 @@ def compare_phases(network: PhaseComparisonNet, stack: PhaseStack, device: torch
         kept = slice(first - low, first - low + min(PART_SLICES, depth - first))
         parts.append(logits[kept].sigmoid().float().cpu())
     return torch.cat(parts).numpy()
-
-
-def liver_hu(hu: npt.NDArray[np.float32], liver: Mask) -> npt.NDArray[np.float32]:
-    """Median HU of the liver in each phase: hu (phase, z, y, x), liver (z, y, x); 0 without a liver."""
-    if not liver.any():
-        return np.zeros(len(hu), np.float32)
-    return np.array([np.median(values[liver]) for values in hu], dtype=np.float32)

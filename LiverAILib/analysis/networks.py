@@ -78,7 +78,7 @@ class ReadRisk(Protocol):
 @dataclass(frozen=True)
 class SliceFormat:
     """What NoduleNet sees: pixels of `pixel_mm`, a square of `size` of them, slices of `min_slice_mm` or
-    more, in plane no more than `margin_mm` around the liver. smoothing_mm: SD of the Gaussian over which what they say
+    more, in plane no more than `margin_mm` around the liver. smoothing_mm: SD of the Gaussian over which what it says
     of neighbouring slices is averaged; 0 leaves each slice to itself, as in the paper.
     """
 

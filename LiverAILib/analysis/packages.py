@@ -18,7 +18,7 @@ the phases the network was trained for), these may stand in `configs/metadata.js
 | nodulenet | `salient_from` | least nodule probability of a slice with a saliency map, 0.5 |
 | nodulenet | `saliency` | `{"weights": [1, 2, 3, 4, 5], "cam": false}`, also the defaults (`SaliencyMix`) |
 | hccnet | `hcc_threshold` | HCC from this unscaled risk score on |
-| hccnet | `hcc_auroc` | of the score on exams it did not learn from; under `SURE_AUROC` the notes call it a hint |
+| hccnet | `hcc_auroc` | of the score on validation exams; under `SURE_AUROC` the notes call it a hint |
 
 A package that is not there is left out and said once; one that is damaged, or says what makes no sense, is refused.
 """
@@ -143,7 +143,7 @@ def load_networks(packages: Packages, device: torch.device) -> Networks:
         known = _number(bundle, "hcc_auroc", 1.0, 0, 1)
         if known < SURE_AUROC:
             note = (
-                f"The HCC risk score is a weak hint: on exams it did not learn from it was higher in {known:.0%} of "
+                f"The HCC risk score is a weak hint: on its validation exams it was higher in {known:.0%} of "
                 "pairs of an exam with an HCC and one without (50% is chance)."
             )
             networks = replace(networks, notes=(*networks.notes, note))

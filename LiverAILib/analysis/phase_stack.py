@@ -47,6 +47,18 @@ class PhaseStack:
         x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
         return float(z), float(y), float(x)
 
+    @property
+    def liver_hu(self) -> npt.NDArray[np.float32]:
+        """See `liver_hu`."""
+        return liver_hu(self.hu, self.liver > 0.5)
+
+
+def liver_hu(hu: npt.NDArray[np.float32], liver: Mask) -> npt.NDArray[np.float32]:
+    """Median HU of the liver in each phase: hu (phase, z, y, x), liver (z, y, x); 0 without a liver."""
+    if not liver.any():
+        return np.zeros(len(hu), np.float32)
+    return np.array([np.median(values[liver]) for values in hu], dtype=np.float32)
+
 
 def stack_phases(
     volumes: Mapping[Phase, Volume],

@@ -17,7 +17,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from LiverAILib.analysis.axes import canonical_axes
-from LiverAILib.analysis.compare import liver_hu
 from LiverAILib.analysis.join import Mask
 from LiverAILib.analysis.networks import SliceRisks
 from LiverAILib.analysis.phase_stack import STACK_PHASES, PhaseStack, StackFormat, stack_phases
@@ -67,9 +66,7 @@ class StackReader:
         if not index:
             return None
         hu, present, outline = (torch.from_numpy(values) for values in (stack.hu, stack.present, stack.liver))
-        images = slice_input(
-            hu[:, index], present, outline[index], torch.from_numpy(liver_hu(stack.hu, stack.liver > 0.5))
-        )
+        images = slice_input(hu[:, index], present, outline[index], torch.from_numpy(stack.liver_hu))
         shares = neighbour_shares(index, slice_mm, self.smoothing_mm)
         found = slice_scores(self.network, _large_enough(images), shares, device=self.device)
         return SliceRisks(_spans(stack, reference, index), np.round(found, 6).tolist())

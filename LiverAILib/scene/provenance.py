@@ -48,13 +48,14 @@ class Provenance:
     triage: str = ""
     reading: str = ""  # the triage's reason in words
     malignancy: str = ""  # of the worst lesion
-    hcc_risk: str = ""  # JSON, the fields of findings.HCCRisk
+    hcc_risk: str = ""  # JSON, the fields of findings.HCCRisk but those of slices
 
     @classmethod
     def of(cls, findings: Findings, run_folder: Path) -> Provenance:
         """The provenance of a run; its id is taken from the content of findings.json."""
         digest = hashlib.sha256((run_folder / FINDINGS).read_bytes()).hexdigest()
         models = {model.name: {"version": model.version, "sha256": model.sha256} for model in findings.models}
+        risk = findings.hcc_risk
         return cls(
             run_id=digest[:16],
             software_version=findings.software_version,
@@ -66,7 +67,7 @@ class Provenance:
             malignancy=""
             if findings.reading is None or findings.reading.malignancy is None
             else f"{findings.reading.malignancy:.4f}",
-            hcc_risk="" if findings.hcc_risk is None else findings.hcc_risk.model_dump_json(),
+            hcc_risk="" if risk is None else risk.model_dump_json(exclude={"slices", "scores"}),
         )
 
     def attributes(self) -> dict[str, str]:

@@ -69,7 +69,8 @@ def add_parser(subparsers: Any, name: str = "train", **options: Any) -> argparse
         type=Path,
         metavar="MODELS",
         help="the folder with the LiverSegNet (default: the one that ships) whose lesion probability the detector is "
-        "shown; or whose livers the comparison is shown, and whose lesion probability its own is joined with",
+        "shown; or whose livers the comparison and HCCNet are shown, and whose lesion probability the comparison's is "
+        "joined with",
     )
     parser.add_argument(
         "--preset",
@@ -213,7 +214,7 @@ def _train(args: argparse.Namespace, split: Split, work: Path, recipe: Mapping[s
     from LiverAILib.training.trainers import TRAINERS, Asked, fill_pool, side_patients
 
     package, train = TRAINERS[args.network]
-    if args.network in ("detector", "comparison"):
+    if args.network in ("detector", "comparison", "hccnet"):
         from LiverAILib.bundles import find_bundle
 
         _check_unseen(find_bundle("liversegnet", args.segmenter), split)

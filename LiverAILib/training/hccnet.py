@@ -123,41 +123,43 @@ class HccTraining(PaperTraining):
         """The same of one sample, in whose slices `free` there is liver and no lesion; None if it does not show what
         it should.
         """
-        recipe = self.recipe
-        slices = (sample.liver_voxels[:, 0, None] == free).any(dim=1).nonzero().flatten()
-        middle = sample.liver_voxels[slices[chance.below(len(slices))]].tolist()
-        side = round(WIDER * recipe.crop)
-        off = [chance.between(-0.3, 0.3) * recipe.crop for _ in "yx"]
-        first = [middle[0] - DEPTH // 2, *(round(at - side / 2 + by) for at, by in zip(middle[1:], off, strict=True))]
-        size = (DEPTH, side, side)
+        looks, side = self.recipe.looks, round(WIDER * self.recipe.crop)
+        first, size = self._corner(sample, free, chance), (DEPTH, side, side)
         cut = cut_at(sample, first, size)
         ids, liver = sample.ids[cut].long(), sample.liver[cut].float() / 255
-        hu = varied_hu(sample, first, size, recipe.looks, chance)
-        chances = torch.tensor(OTHERS_BESIDE if hcc else OTHERS_ALONE)
-        more = int(torch.multinomial(chances, 1, generator=chance.generator))
-        kinds = [LesionType.HCC] * hcc + [OTHERS[chance.below(len(OTHERS))] for _ in range(more)]
+        hu, kinds = varied_hu(sample, first, size, looks, chance), _kinds(hcc, chance)
         hu, found, placed = implant_in_stack(
             hu, liver, ids, sample.liver_hu, sample.spacing_mm, kinds, chance.generator, RADII_MM
         )
         if len(placed) < len(kinds):
             return None
-        numbers = int(ids.max()) + 1 + torch.tensor([k for k, kind in enumerate(placed) if kind is LesionType.HCC])
-        shows = torch.isin(found, numbers) if hcc else torch.zeros_like(found, dtype=torch.bool)
+        # an HCC is put in first
+        shows = (found == int(ids.max()) + 1) if hcc else torch.zeros_like(found, dtype=torch.bool)
         _, y, x = sample.spacing_mm
-        area = shows.flatten(1).sum(dim=1) * y * x
-        wanted = (area >= SHOWN_MM2) if hcc else ((found > 0).flatten(1).any(dim=1) | (more == 0))
+        if hcc:
+            wanted = shows.flatten(1).sum(dim=1) * y * x >= SHOWN_MM2
+        else:
+            wanted = (found > 0).flatten(1).any(dim=1) | (not kinds)
         wanted &= ~(ids > 0).flatten(1).any(dim=1) & ((liver > 0.5).flatten(1).sum(dim=1) >= LEAST_VOXELS)
-        if not wanted.any():
-            return None
         candidates = wanted.nonzero().flatten()
+        if not len(candidates):
+            return None
         at = int(candidates[chance.below(len(candidates))])
         outline = liver[at : at + 1]
-        if chance.happens(recipe.looks.outlined):
+        if chance.happens(looks.outlined):
             outline = another_outline(outline, chance)
-        present = varied_presence(sample, recipe.looks.lost, chance)
+        present = varied_presence(sample, looks.lost, chance)
         image = slice_input(hu[:, at : at + 1], present, outline, sample.liver_hu)[0]
         missing = (0, side - image.shape[2], 0, side - image.shape[1])
         return F.pad(image, missing), F.pad(shows[at : at + 1].float(), missing)
+
+    def _corner(self, sample: StackSample, free: Tensor, chance: Chance) -> list[int]:
+        """The first voxel of a part around a voxel of the liver in one of the slices `free`."""
+        slices = torch.isin(sample.liver_voxels[:, 0], free).nonzero().flatten()
+        z, *middle = sample.liver_voxels[slices[chance.below(len(slices))]].tolist()
+        crop = self.recipe.crop
+        off = [chance.between(-0.3, 0.3) * crop - WIDER * crop / 2 for _ in "yx"]
+        return [z - DEPTH // 2, *(round(at + by) for at, by in zip(middle, off, strict=True))]
 
     def _drawn_once(self, samples: Sequence[StackSample], free: Sequence[Tensor]) -> tuple[Tensor, Tensor] | None:
         """Slices of validation patients, and labels; None if these show too little liver without a lesion."""
@@ -199,6 +201,12 @@ class HccTraining(PaperTraining):
             say=say, minutes=minutes,
         )  # fmt: skip
         return without_heads(loop.run()), loop
+
+
+def _kinds(hcc: bool, chance: Chance) -> list[LesionType]:
+    """What is put in: an HCC first if there is one, and others."""
+    more = int(torch.multinomial(torch.tensor(OTHERS_BESIDE if hcc else OTHERS_ALONE), 1, generator=chance.generator))
+    return [LesionType.HCC] * hcc + [OTHERS[chance.below(len(OTHERS))] for _ in range(more)]
 
 
 def _with_free_slices(samples: Sequence[StackSample]) -> tuple[list[StackSample], list[Tensor]]:

@@ -13,10 +13,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from LiverAILib.analysis.compare import liver_hu
 from LiverAILib.analysis.grid import WINDOW_HU
 from LiverAILib.analysis.join import Mask, bounding_box, liver_shift, resampled
-from LiverAILib.analysis.phase_stack import StackFormat, stack_phases
+from LiverAILib.analysis.phase_stack import StackFormat, liver_hu, stack_phases
 from LiverAILib.files import replacing
 from LiverAILib.study import Phase
 from LiverAILib.training.typed_exam import TypedExam
@@ -50,7 +49,7 @@ class StackSample:
 
     @cached_property
     def liver_hu(self) -> Tensor:
-        """See `compare.liver_hu`."""
+        """See `phase_stack.liver_hu`."""
         return hu_of(torch.from_numpy(liver_hu(self.hu.numpy().astype(np.float32), self.liver.numpy() > 127)))
 
     @cached_property

@@ -104,7 +104,7 @@ def compare_exam(comparer: PhaseComparer, exam: TypedExam, segmenter: Segmenter,
 
 def regions_in(exam: ComparedExam, weights: JointWeights) -> ExamRegions:
     """The regions of the joint probability, every one whose peak is high enough without `RegionWeights`."""
-    joint = weights.joint(exam.segmented, exam.compared.probability)
+    joint = weights.joint(exam.segmented, exam.compared.probability.array)
     labels, facts = exam.compared.regions(joint)
     return ExamRegions(exam, labels, facts, same_regions(labels, exam.ids))
 
@@ -154,16 +154,15 @@ def choose_regions(found: Sequence[ExamRegions]) -> RegionWeights | None:
     return stricter(weights, least) if np.isfinite(least) else weights
 
 
-def choose_joint(exams: Sequence[ComparedExam]) -> Outcome:
+def choose_joint(exams: Sequence[ComparedExam], alone: Outcome) -> Outcome:
     """Of all weights, each with its regions, those of a recall within `NEAR` of the highest whose outlines are best;
-    without a comparison, if that finds more.
+    `alone`, as without a comparison, if that finds more.
     """
     tried = []
     for share, offset in product(SHARES, OFFSETS):
         weights = JointWeights(round(1 - share, 4), share, offset)
         found = [regions_in(exam, weights) for exam in exams]
         tried.append(outcome_of(found, weights, choose_regions(found)))
-    alone = alone_of(exams)
     highest = max(one.recall for one in tried)
     if alone.recall > highest:
         return alone
@@ -176,7 +175,7 @@ def alone_of(exams: Sequence[ComparedExam]) -> Outcome:
     found = []
     for exam in exams:
         if exam.side != "learnt":
-            labels = label_lesions(ALONE.joint(exam.segmented, exam.segmented), exam.compared.place.voxel_ml)
+            labels = label_lesions(ALONE.joint(exam.segmented, exam.segmented), exam.compared.probability.voxel_ml)
             found.append(ExamRegions(exam, labels, [None] * int(labels.max()), same_regions(labels, exam.ids)))
     return outcome_of(found, ALONE, None)
 
@@ -188,7 +187,8 @@ def comparison_results(exams: Iterable[ComparedExam]) -> tuple[dict[str, Any], l
     lesions = sum(len(exam.made) + exam.missed for exam in measured)
     if not lesions:
         return {}, []
-    chosen, alone = choose_joint(exams), alone_of(exams)
+    alone = alone_of(exams)
+    chosen = choose_joint(exams, alone)
     words = {"exam": "exams of three phases on validation patients", "phantom": "phantoms"}
     sides = [side for side in words if any(exam.side == side for exam in measured)]
     every = " and ".join(words[side] for side in sides)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from liverai_fakes import ToySegmentation
-from stage_exams import ART, LIVER_HU, PV, SeesLiver, exam_volume
+from stage_exams import ART, LIVER_HU, PV, SeesLiver, toy_stack
 
 from LiverAILib.analysis.compare import Compared, JointWeights
 from LiverAILib.analysis.phase_stack import PhaseStack
@@ -56,21 +56,10 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def sample(*, lesion: bool = True) -> StackSample:
-    """A liver in all phases with a dark lesion, by the same rules as an analysis's."""
-    volume = exam_volume([((18.0, 32.0, 36.0), 9.0, 60)] if lesion else [])
-    levels = np.rint((volume.array.clip(-40, 160) + 40.0) * 1.275).astype(np.uint8)
-    hu = torch.from_numpy(np.stack([levels] * 3))
-    ids = torch.from_numpy((volume.array == 60).astype(np.uint8))
-    liver = torch.from_numpy(np.where(volume.array > 0, 255, 0).astype(np.uint8))
-    real = torch.zeros(256, dtype=torch.bool)
-    return StackSample(hu, torch.ones(3, dtype=torch.bool), liver, ids, real, SPACING)
-
-
 @pytest.fixture
 def task(monkeypatch: pytest.MonkeyPatch) -> ComparisonTask:
     monkeypatch.setitem(network_module.PRESETS, "tiny", PhaseComparisonPreset((4, 6, 8)))
-    return ComparisonTask([sample(), sample(lesion=False)], [sample()], RECIPE)
+    return ComparisonTask([toy_stack(lesion=True), toy_stack(lesion=False)], [toy_stack(lesion=True)], RECIPE)
 
 
 def test_a_phantoms_stack_shows_its_lesions_in_their_places_and_comes_back_from_its_file(tmp_path: Path) -> None:
@@ -105,7 +94,7 @@ def test_the_smaller_a_lesion_the_more_its_voxels_count() -> None:
 
 
 def test_implants_lie_in_the_liver_look_different_and_leave_the_rest_alone() -> None:
-    plain = sample(lesion=False)
+    plain = toy_stack(lesion=False)
     hu = torch.full((3, *plain.ids.shape), float(LIVER_HU)) + 3 * torch.randn(
         3, *plain.ids.shape, generator=generator()
     )
@@ -128,7 +117,7 @@ def test_implants_lie_in_the_liver_look_different_and_leave_the_rest_alone() -> 
 
 
 def test_implants_are_numbered_on_and_do_not_touch_what_is_there() -> None:
-    there = sample()
+    there = toy_stack(lesion=True)
     hu = torch.full((3, *there.ids.shape), float(LIVER_HU))
     for seed in range(8):
         liver, ids = there.liver.float() / 255, there.ids.long()
@@ -161,7 +150,7 @@ def test_without_variation_a_part_is_what_the_analysis_shows(task: ComparisonTas
     still = replace(
         RECIPE, gain=0.0, shift_hu=0.0, noise_hu=0.0, misplaced=0.0, outlined=0.0, lost=0.0, implants=0.0, at_lesion=1.0
     )
-    quiet = ComparisonTask([sample()], [], still)
+    quiet = ComparisonTask([toy_stack(lesion=True)], [], still)
     shown, target, _ = quiet.draw(generator())
     lesion = target > 0
     assert lesion.any()
@@ -170,7 +159,7 @@ def test_without_variation_a_part_is_what_the_analysis_shows(task: ComparisonTas
 
 
 def test_regions_are_held_against_lesions(task: ComparisonTask) -> None:
-    one = sample()
+    one = toy_stack(lesion=True)
     probability = np.where(one.ids.numpy() > 0, 0.9, 0.0).astype(np.float32)
     probability[14:16, 20:24, 20:24] = 0.7
     found = found_regions(probability, one)
@@ -240,17 +229,17 @@ def compared(*, only_compared: bool = True, side: str = "exam") -> ComparedExam:
 
 
 def exam_of(ids: np.ndarray, segmented: np.ndarray, seen: np.ndarray, made: tuple[int, ...], side: str) -> ComparedExam:
-    place = Volume(seen, np.diag([2.0, 2.0, 5.0, 1.0]), Source("toy", "phantom"))
+    probability = Volume(seen, np.diag([2.0, 2.0, 5.0, 1.0]), Source("toy", "phantom"))
     hu, liver = np.full((3, *ids.shape), 100, np.float32), np.ones(ids.shape, np.float32)
-    stack = PhaseStack(hu, np.ones(3, np.bool_), liver, place.affine)
-    return ComparedExam(side, segmented, Compared(seen, place, seen, stack), ids, made, 0)
+    stack = PhaseStack(hu, np.ones(3, np.bool_), liver, probability.affine)
+    return ComparedExam(side, segmented, Compared(probability, seen, stack), ids, made, 0)
 
 
 def test_the_weights_are_those_that_find_most_with_few_false_lesions() -> None:
     exams = [compared()] * 3
     alone = alone_of(exams)
     assert (alone.recall, alone.false) == (0.5, {"exam": 1.0})
-    chosen = choose_joint(exams)
+    chosen = choose_joint(exams, alone_of(exams))
     assert (chosen.recall, chosen.false) == (1.0, {"exam": 0.0})
     assert chosen.dice == pytest.approx(1.0)
     extra, rows = comparison_results(exams)
@@ -258,7 +247,8 @@ def test_the_weights_are_those_that_find_most_with_few_false_lesions() -> None:
     assert "regions" not in extra  # no region is a false one
     assert [(row["what"], row["value"]) for row in rows][:2] == [("recall", 1.0), ("false positives an exam", 0.0)]
     assert comparison_results([]) == ({}, [])
-    assert choose_joint([compared(only_compared=False)]).recall == 0.5
+    nothing = [compared(only_compared=False)]
+    assert choose_joint(nothing, alone_of(nothing)).recall == 0.5
 
 
 def test_lesions_outside_the_liver_that_was_found_count_as_missed() -> None:
@@ -278,7 +268,7 @@ def spots(side: str, *, false_peak: float) -> ComparedExam:
 def test_regions_are_told_apart_where_peaks_are_not_and_each_side_has_few_false_ones() -> None:
     exams = [spots("exam", false_peak=0.95), spots("phantom", false_peak=0.95), spots("learnt", false_peak=0.99)] * 3
     assert alone_of(exams).false == {"exam": 4.0, "phantom": 4.0}
-    chosen = choose_joint(exams)
+    chosen = choose_joint(exams, alone_of(exams))
     assert chosen.regions is not None
     assert (chosen.recall, chosen.false) == (1.0, {"exam": 0.0, "phantom": 0.0})
     extra, rows = comparison_results(exams)

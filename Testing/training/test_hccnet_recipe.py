@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from stage_exams import LIVER_HU, exam_volume
+from stage_exams import LIVER_HU, toy_stack
 
 from LiverAILib.analysis.stack_slices import REACH_HU
 from LiverAILib.errors import StudyError
@@ -18,7 +17,6 @@ from LiverAILib.networks.resnet34 import PHASES_INPUTS, ResNet34, ResNet34Preset
 from LiverAILib.training.hccnet import HccRecipe, HccTraining
 from LiverAILib.training.stack_implants import implant_in_stack
 from LiverAILib.training.stack_parts import StackAmounts
-from LiverAILib.training.stacks import StackSample
 
 SPACING = (4.0, 1.5, 1.5)
 DARK_HU = 60
@@ -46,16 +44,6 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def sample(*, lesion: bool = False) -> StackSample:
-    """A liver in all phases, with or without a dark lesion of unknown type."""
-    volume = exam_volume([((18.0, 32.0, 36.0), 9.0, DARK_HU)] if lesion else [])
-    levels = np.rint((volume.array.clip(-40, 160) + 40.0) * 1.275).astype(np.uint8)
-    hu = torch.from_numpy(np.stack([levels] * 3))
-    ids = torch.from_numpy((volume.array == DARK_HU).astype(np.uint8))
-    liver = torch.from_numpy(np.where(volume.array > 0, 255, 0).astype(np.uint8))
-    return StackSample(hu, torch.ones(3, dtype=torch.bool), liver, ids, torch.zeros(256, dtype=torch.bool), SPACING)
-
-
 def test_the_defaults_are_the_papers() -> None:
     recipe = HccRecipe()
     assert (recipe.learning_rate, recipe.momentum, recipe.batch, recipe.epochs) == (0.2, 0.9, 256, 120)
@@ -64,7 +52,7 @@ def test_the_defaults_are_the_papers() -> None:
 
 
 def test_both_labels_are_drawn_and_only_an_hcc_is_the_finding() -> None:
-    images, target, places = HccTraining([sample()], [], RECIPE).draw(generator())
+    images, target, places = HccTraining([toy_stack(lesion=False)], [], RECIPE).draw(generator())
     hcc = target[:, 1] == 1
     assert images.shape == (16, PHASES_INPUTS, 48, 48)
     assert 3 <= int(hcc.sum()) <= 13
@@ -91,7 +79,7 @@ def test_an_hcc_is_brighter_than_the_liver_in_the_arterial_phase_and_not_later()
 
 
 def test_lesions_that_were_there_are_not_shown() -> None:
-    training = HccTraining([sample(lesion=True)], [], RECIPE)
+    training = HccTraining([toy_stack(lesion=True)], [], RECIPE)
     shows = (training.samples[0].ids > 0).flatten(1).any(dim=1)
     assert not shows[training.free[0]].any()
     dark = (DARK_HU - LIVER_HU) / REACH_HU
@@ -102,14 +90,14 @@ def test_lesions_that_were_there_are_not_shown() -> None:
 
 
 def test_livers_full_of_lesions_are_refused() -> None:
-    full = sample()
+    full = toy_stack(lesion=False)
     with pytest.raises(StudyError, match="slices without a lesion"):
         HccTraining([replace(full, ids=torch.ones_like(full.ids))], [], RECIPE)
 
 
 def test_a_run_goes_on_from_one_phase_and_leaves_frozen_parts_as_they_were(tmp_path: Path) -> None:
     recipe = replace(RECIPE, frozen=("layer3.*.conv*", "layer4"), epochs=2, batch=4)
-    training = HccTraining([sample()], [sample()], recipe)
+    training = HccTraining([toy_stack(lesion=False)], [toy_stack(lesion=False)], recipe)
     torch.manual_seed(3)
     start = {name: value.clone() for name, value in for_phases(ResNet34("tiny").state_dict()).items()}
     training.network.network.load_state_dict(start)
@@ -127,11 +115,11 @@ def test_a_run_goes_on_from_one_phase_and_leaves_frozen_parts_as_they_were(tmp_p
 
 
 def test_short_runs_may_use_adamw_and_unmixed_images() -> None:
-    training = HccTraining([sample()], [], replace(RECIPE, adamw=True, mixup=0.3))
+    training = HccTraining([toy_stack(lesion=False)], [], replace(RECIPE, adamw=True, mixup=0.3))
     assert isinstance(training.optimizer, torch.optim.AdamW)
     _, target, _ = training.draw(generator())
     assert set(target.flatten().tolist()) == {0.0, 1.0}
-    assert isinstance(HccTraining([sample()], [], RECIPE).optimizer, torch.optim.SGD)
+    assert isinstance(HccTraining([toy_stack(lesion=False)], [], RECIPE).optimizer, torch.optim.SGD)
 
 
 def test_the_first_layer_of_one_phase_is_shared_out_over_the_phases() -> None:
