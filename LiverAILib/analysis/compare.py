@@ -18,11 +18,14 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
-from LiverAILib.analysis.join import JointMap, bounding_box, resampled
+from LiverAILib.analysis.join import JointMap
 from LiverAILib.analysis.lesions import label_lesions
 from LiverAILib.analysis.phase_stack import STACK_PHASES, PhaseStack, StackFormat, on_stack, stack_phases
 from LiverAILib.analysis.region_facts import SURE, RegionFacts, RegionWeights, region_facts, with_sureness
+from LiverAILib.analysis.resample import bounding_box, resampled
 from LiverAILib.analysis.segment import bfloat16_is_fast
 from LiverAILib.networks.phase_comparison import PhaseComparisonNet, comparison_input
 from LiverAILib.study import Phase, Source, Study, Volume
@@ -30,7 +33,8 @@ from LiverAILib.study import Phase, Source, Study, Volume
 LEAST_PHASES = 2
 PART_SLICES = 96  # looked at together; a longer stack goes through the network in parts
 OVERLAP_SLICES = 8  # more on each side of a part; what the network mixes reaches 5 slices
-VIEWS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))  # axes along which the phases are mirrored
+#: How many times its size a slice is shown, for the sake of small lesions, and the axes along which it is mirrored.
+VIEWS: tuple[tuple[float, tuple[int, ...]], ...] = ((1.0, ()), (1.0, (-2, -1)), (4 / 3, (-1,)), (4 / 3, (-2,)))
 
 
 @dataclass(frozen=True)
@@ -134,8 +138,8 @@ class PhaseComparer:
 
 
 def compare_phases(network: PhaseComparisonNet, stack: PhaseStack, device: torch.device) -> npt.NDArray[np.float32]:
-    """Lesion probability (z, y, x) on a stack's grid: of the mean logit over the phases as they lie and mirrored, see
-    `VIEWS`. Long stacks go through the network in overlapping parts.
+    """Lesion probability (z, y, x) on a stack's grid: of the mean logit over several views, see `VIEWS`. Long stacks go
+    through the network in overlapping parts.
     """
     hu, present, liver = (torch.from_numpy(values) for values in (stack.hu, stack.present, stack.liver))
     shown = comparison_input(hu, present, liver, torch.from_numpy(stack.liver_hu))
@@ -145,8 +149,21 @@ def compare_phases(network: PhaseComparisonNet, stack: PhaseStack, device: torch
         low, high = max(first - OVERLAP_SLICES, 0), min(first + PART_SLICES + OVERLAP_SLICES, depth)
         part = shown[None, :, low:high].to(device)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_is_fast(device)):
-            seen = [network(part.flip(axes)).flip(axes) for axes in VIEWS]
-        logits = torch.stack(seen).mean(dim=0)[0]
+            seen = [_view(network, part, scale, axes) for scale, axes in VIEWS]
+        logits = torch.stack(seen).mean(dim=0)
         kept = slice(first - low, first - low + min(PART_SLICES, depth - first))
         parts.append(logits[kept].sigmoid().float().cpu())
     return torch.cat(parts).numpy()
+
+
+def _view(network: PhaseComparisonNet, shown: Tensor, scale: float, axes: tuple[int, ...]) -> Tensor:
+    """Logits (z, y, x) of one exam (1, channel, z, y, x), seen in another size and mirrored."""
+    size = shown.shape[-2:]
+    slices = shown[0].transpose(0, 1)
+    if scale != 1:
+        larger = [round(side * scale) for side in size]
+        slices = F.interpolate(slices, size=larger, mode="bilinear", align_corners=False)
+    logits: Tensor = network(slices.transpose(0, 1)[None].flip(axes)).flip(axes)[0]
+    if scale != 1:
+        logits = F.interpolate(logits[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
+    return logits

@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from LiverAILib.analysis.axes import canonical_axes, to_canonical
-from LiverAILib.analysis.join import MAX_SHIFT_MM, JointMap, Mask, bounding_box, join_phases
+from LiverAILib.analysis.join import JointMap, join_phases
+from LiverAILib.analysis.registration import MAX_SHIFT_MM, MOST_REFINED_MM
+from LiverAILib.analysis.resample import Mask, bounding_box
 from LiverAILib.findings import Lesion
 from LiverAILib.study import Phase, Study, Volume
 
@@ -28,7 +30,7 @@ PARAMETERS: Mapping[str, float] = {
     "lesion_threshold": THRESHOLD,
     "lesion_min_ml": MIN_LESION_ML,
     "lesion_min_peak": MIN_PEAK,
-    "phase_max_shift_mm": MAX_SHIFT_MM,
+    "phase_max_shift_mm": MAX_SHIFT_MM + MOST_REFINED_MM,
 }
 
 IndexBox = tuple[tuple[int, int, int], tuple[int, int, int]]

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import nn
 
-    from LiverAILib.analysis.join import JointMap, Mask
+    from LiverAILib.analysis.join import JointMap
+    from LiverAILib.analysis.resample import Mask
     from LiverAILib.analysis.segment import Segmentation
     from LiverAILib.saliency import SaliencyMix
 

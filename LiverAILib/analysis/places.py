@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from LiverAILib.analysis.join import Box, bounding_box, resampled
 from LiverAILib.analysis.lesions import IndexBox, MeasuredLesions
+from LiverAILib.analysis.resample import Box, bounding_box, resampled
 from LiverAILib.study import Phase, Study, Volume
 
 

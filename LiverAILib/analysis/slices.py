@@ -145,16 +145,18 @@ def slice_scores(
     images: Tensor,
     shares: Tensor,
     *,
+    views: Sequence[tuple[int, ...]] = ((),),
     batch: int = 16,
     device: torch.device | str = "cpu",
 ) -> npt.NDArray[np.float64]:
     """The finding's probability in each of the images (n, channels, y, x), (n,), of logits averaged over them by
-    `shares` (see `neighbour_shares`). The network is in evaluation mode on `device` and gives two logits.
+    `shares` (see `neighbour_shares`), and over views that are mirrored along these axes. The network is in evaluation
+    mode on `device` and gives two logits.
     """
     margins = [torch.zeros(0)]
     with torch.inference_mode():
         for part in images.split(batch):
-            logits = network(part.to(device)).float().cpu()
+            logits = torch.stack([network(part.flip(axes).to(device)) for axes in views]).float().mean(dim=0).cpu()
             margins.append(logits[:, 1] - logits[:, 0])
     return np.asarray(torch.sigmoid(shares @ torch.cat(margins).double()).numpy())
 

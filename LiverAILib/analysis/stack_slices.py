@@ -17,13 +17,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from LiverAILib.analysis.axes import canonical_axes
-from LiverAILib.analysis.join import Mask
 from LiverAILib.analysis.networks import SliceRisks
 from LiverAILib.analysis.phase_stack import STACK_PHASES, PhaseStack, StackFormat, stack_phases
+from LiverAILib.analysis.resample import Mask
 from LiverAILib.analysis.slices import MIN_LIVER_MM2, neighbour_shares, slice_scores
 from LiverAILib.study import Phase, Study, Volume
 
 REACH_HU = 120.0  # from the liver's HU; what differs by more is clipped
+VIEWS = ((), (-1,), (-2,), (-2, -1))  # axes along which each slice is mirrored; logits are averaged
 MARGIN_PIXELS = 6  # around the liver, since its outline may be wrong where a lesion is
 
 
@@ -68,7 +69,7 @@ class StackReader:
         hu, present, outline = (torch.from_numpy(values) for values in (stack.hu, stack.present, stack.liver))
         images = slice_input(hu[:, index], present, outline[index], torch.from_numpy(stack.liver_hu))
         shares = neighbour_shares(index, slice_mm, self.smoothing_mm)
-        found = slice_scores(self.network, _large_enough(images), shares, device=self.device)
+        found = slice_scores(self.network, _large_enough(images), shares, views=VIEWS, device=self.device)
         return SliceRisks(_spans(stack, reference, index), np.round(found, 6).tolist())
 
 

@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from LiverAILib.analysis.boxes3d import FoundBoxes
-from LiverAILib.analysis.join import JointMap, bounding_box, join_phases
+from LiverAILib.analysis.join import JointMap, join_phases
 from LiverAILib.analysis.networks import Networks, SliceRisks
 from LiverAILib.analysis.places import Places
 from LiverAILib.analysis.progress import Progress
 from LiverAILib.analysis.reading import ClassifiedLesion, TriageThresholds, read_patient
+from LiverAILib.analysis.resample import bounding_box
 from LiverAILib.analysis.sure_regions import regions_of, with_regions
 from LiverAILib.findings import HCCRisk, Lesion, Reading, SliceScores
 from LiverAILib.study import Phase, Study

@@ -34,6 +34,7 @@ from LiverAILib.training.real_scans import RealScan, read_scan
 
 #: The packages beside its own that a part uses where they are there.
 ALSO_USED: dict[PartName, tuple[str, ...]] = {
+    "nodulenet": ("liversegnet",),
     "detector": ("phasecomparison", "lesionclassifier", "liversegnet"),
     "whole": ("phasecomparison", "lesiondetector", "lesionclassifier", "nodulenet", "hccnet"),
     "cost": ("phasecomparison", "lesiondetector", "lesionclassifier", "nodulenet", "hccnet"),
@@ -163,6 +164,7 @@ class Evaluation:
             self.say,
             networks.device,
             mix=networks.saliency,
+            find_liver=None if self.bundle("liversegnet") is None else lambda scan: self.kept_segmenter(scan).liver,
         )
 
     def _hccnet(self) -> tuple[Part, list[Picture]]:

@@ -1,12 +1,12 @@
 """NoduleNet on slices of real patients held out of training, with its saliency; HCCNet on exams, patient by patient.
 
-Both as an analysis runs them, but in the true liver.
+Both as an analysis runs them, but in the true liver; NoduleNet also in the liver that is found.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from LiverAILib.evaluation.part import Part, Picture, Say
 from LiverAILib.evaluation.plots import Curve, draw_roc
 from LiverAILib.readerstudy.statistics.estimate import Array
 from LiverAILib.saliency import SaliencyMix, peak_inside
+from LiverAILib.study import Volume
 from LiverAILib.training.real_scans import RealScan
 from LiverAILib.training.slice_samples import SHOWN_MM2
 from LiverAILib.training.typed_exam import TypedExam
@@ -103,21 +104,22 @@ def nodulenet_part(
     device: str = "cpu",
     *,
     mix: SaliencyMix | None = None,
+    find_liver: Callable[[Volume], Mask] | None = None,
 ) -> tuple[Part, list[Picture]]:
     """Area under the ROC curve over slices, the threshold's sensitivity and specificity, and where saliency peaks.
 
-    mix: what the saliency is made of, as published if None.
+    mix: what the saliency is made of, as published if None. find_liver: as an analysis finds it, for the area under
+    the curve in that liver too.
     """
-    read = []
+    read, in_found = [], []
     for scan in scans:
         read.append(read_scan_slices(network, scan, taken, device, mix=mix))
+        if find_liver is not None:
+            own = replace(scan, liver=find_liver(scan.volume))
+            in_found.append(read_scan_slices(network, own, taken, device, mix=mix))
         say(f"NoduleNet: {scan.name}, {len(read[-1].probability)} slices")
     names = sorted({single.patient for single in read})
-    groups = np.concatenate([np.full(len(r.probability), names.index(r.patient)) for r in read])
-    scores = np.concatenate([r.probability for r in read])
-    area_mm2 = np.concatenate([r.shown_mm2 for r in read])
-    known = (area_mm2 == 0) | (area_mm2 >= SHOWN_MM2)
-    truth, scores, group = (area_mm2 >= SHOWN_MM2)[known], scores[known], groups[known]
+    truth, scores, group = _known_slices(read, names)
     on = "held-out patients, real portal-venous CT, in the expert's liver"
     figures: list[Figure] = []
     notes: list[str] = []
@@ -129,6 +131,8 @@ def nodulenet_part(
     n = f"{len(truth)} slices ({int(truth.sum())} with a lesion) of {len(names)} patients"
     found = auc_by_group(truth, scores, group, name="AUROC", unit="slices", grouped_by="patients")
     figures.insert(0, figure_of(found, "NoduleNet AUROC, slices", on, goal=">= 0.93", papers="0.901", units=n))
+    if in_found:
+        figures.append(_area_in_found(in_found, names, int(truth.sum())))
     for what, chosen, hits in (
         ("sensitivity", truth, scores >= threshold),
         ("specificity", ~truth, scores < threshold),
@@ -139,6 +143,28 @@ def nodulenet_part(
     title = f"NoduleNet: real slices of {len(names)} held-out patients"
     picture = Picture("roc_nodulenet", lambda canvas: draw_roc(canvas, [curve], title, "lesion", "no lesion"))
     return Part("nodulenet", figures, rows, notes), [picture]
+
+
+def _known_slices(
+    read: Sequence[ReadSlices], names: Sequence[str]
+) -> tuple[npt.NDArray[np.bool_], Array, npt.NDArray[np.int64]]:
+    """Of the slices with no lesion and with enough of one: whether they have one, their scores and their patients."""
+    groups = np.concatenate([np.full(len(r.probability), names.index(r.patient)) for r in read])
+    scores = np.concatenate([r.probability for r in read])
+    area_mm2 = np.concatenate([r.shown_mm2 for r in read])
+    known = (area_mm2 == 0) | (area_mm2 >= SHOWN_MM2)
+    return (area_mm2 >= SHOWN_MM2)[known], scores[known], groups[known]
+
+
+def _area_in_found(read: Sequence[ReadSlices], names: Sequence[str], with_lesion: int) -> Figure:
+    """The area under the curve in livers that were found; NaN where a class is missing. with_lesion: how many slices
+    with a lesion the experts' livers have.
+    """
+    truth, scores, group = _known_slices(read, names)
+    found = auc_by_group(truth, scores, group, name="AUROC", unit="slices", grouped_by="patients")
+    n = f"{len(truth)} slices ({int(truth.sum())} with a lesion, {with_lesion} in the expert's liver)"
+    on = "held-out patients, real portal-venous CT, in the liver that LiverSegNet finds"
+    return figure_of(found, "NoduleNet AUROC, slices, found liver", on, units=n)
 
 
 def _saliency_figures(

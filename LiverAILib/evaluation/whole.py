@@ -13,7 +13,7 @@ from LiverAILib.analysis.pipeline import analyze
 from LiverAILib.analysis.segment import Segmenter
 from LiverAILib.evaluation.detection import SMALL_MM
 from LiverAILib.evaluation.figures import Figure, figure_of
-from LiverAILib.evaluation.groups import share
+from LiverAILib.evaluation.groups import auc_by_group, share
 from LiverAILib.evaluation.overlap import dice, outline, same_regions
 from LiverAILib.evaluation.part import Part, Picture, Say
 from LiverAILib.evaluation.pool import PooledExam
@@ -27,7 +27,8 @@ LARGE_MM = 20.0
 @dataclass(frozen=True)
 class WholeExam:
     """One exam. hits: of its synthetic lesions by size. outlines: Dice, and found volume over the true one, of each of
-    these that was found. types: true and likeliest type of the found ones.
+    these that was found. types: true and likeliest type of the found ones. hcc: whether it holds one; hcc_probability:
+    the highest of a found lesion, 0 without one; lesions whose type nobody knows are left out.
     """
 
     seed: int
@@ -39,6 +40,8 @@ class WholeExam:
     types: tuple[tuple[str, str], ...]
     triage: str | None
     malignant: bool
+    hcc: bool
+    hcc_probability: float
     risk: float | None
 
     def row(self) -> dict[str, Any]:
@@ -58,10 +61,13 @@ def analyse_exam(exam: PooledExam, segmenter: Segmenter, networks: Networks) -> 
     findings = analysis.findings
     shown = [lesion for lesion in exam.truth.lesions if (ids == lesion.id).any()]
     made = [lesion for lesion in shown if not getattr(lesion, "real", False)]
-    types = []
+    unknown = [lesion.id - 1 for lesion in shown if lesion.type is None]
+    types, hcc_probability = [], 0.0
     for lesion in findings.lesions:
         if lesion.type_probabilities is None:
             continue
+        if not same[lesion.label - 1, unknown].any():
+            hcc_probability = max(hcc_probability, lesion.type_probabilities[LesionType.HCC])
         likeliest = max(LesionType, key=lesion.type_probabilities.__getitem__)
         types += [
             (str(true.type), str(likeliest))
@@ -78,6 +84,8 @@ def analyse_exam(exam: PooledExam, segmenter: Segmenter, networks: Networks) -> 
         tuple(types),
         None if findings.reading is None else str(findings.reading.triage),
         any(lesion.type is not None and lesion.type.malignant for lesion in exam.truth.lesions),
+        any(lesion.type is LesionType.HCC for lesion in exam.truth.lesions),
+        hcc_probability,
         None if findings.hcc_risk is None else findings.hcc_risk.unscaled,
     )
 
@@ -135,6 +143,12 @@ def whole_part(
         right = np.array([true == called for _, (true, called) in pairs])
         found = share(right, np.array([number for number, _ in pairs]), name="", unit="lesions", grouped_by="exams")
         figures.append(figure_of(found, "seven-class accuracy of found lesions, whole analysis", on))
+    hcc = np.array([exam.hcc for exam in done], dtype=np.bool_)
+    if hcc.any() and not hcc.all() and networks.classifier is not None:
+        scores, each = np.array([exam.hcc_probability for exam in done]), np.arange(len(done))
+        units = f"{len(done)} exams ({int(hcc.sum())} with an HCC)"
+        found = auc_by_group(hcc, scores, each, name="AUROC", unit="exams", grouped_by="exams")
+        figures.append(figure_of(found, "HCC by lesion types, AUROC, patients, whole analysis", on, units=units))
     return Part("whole", figures, [exam.row() for exam in (*done, *empty)]), []
 
 

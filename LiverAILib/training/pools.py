@@ -19,7 +19,7 @@ from typing import Literal
 
 import numpy as np
 
-from LiverAILib.analysis.join import Mask
+from LiverAILib.analysis.resample import Mask
 from LiverAILib.analysis.segment import Segmenter
 from LiverAILib.errors import StudyError
 from LiverAILib.phantom import EVALUATION_SEEDS, PhantomOptions, generate

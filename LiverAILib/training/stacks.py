@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from LiverAILib.analysis.grid import WINDOW_HU
-from LiverAILib.analysis.join import Mask, bounding_box, liver_shift, resampled
 from LiverAILib.analysis.phase_stack import StackFormat, liver_hu, stack_phases
+from LiverAILib.analysis.registration import liver_shift
+from LiverAILib.analysis.resample import Mask, bounding_box, resampled
 from LiverAILib.files import replacing
 from LiverAILib.study import Phase
 from LiverAILib.training.typed_exam import TypedExam

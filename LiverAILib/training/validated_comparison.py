@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from LiverAILib.analysis.compare import Compared, JointWeights, PhaseComparer
-from LiverAILib.analysis.join import bounding_box, join_phases
+from LiverAILib.analysis.join import join_phases
 from LiverAILib.analysis.lesions import label_lesions
 from LiverAILib.analysis.region_facts import RegionFacts, RegionWeights
+from LiverAILib.analysis.resample import bounding_box
 from LiverAILib.analysis.segment import Segmenter
 from LiverAILib.evaluation.overlap import outline, same_regions
 from LiverAILib.training.packages import result

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from LiverAILib.analysis.join import liver_shift
 from LiverAILib.analysis.lesions import MIN_LESION_ML, axial_diameters, find_lesions, label_lesions
 from LiverAILib.analysis.segment import Segmentation
 from LiverAILib.study import Phase, Source, Study, Volume
@@ -103,12 +102,6 @@ def test_a_region_that_nowhere_convinces_is_dropped() -> None:
     assert label_lesions(probability, 0.01).max() == 0
 
 
-def test_the_breathing_shift_between_two_phases_is_found() -> None:
-    other = ball((15, 38, 40), 40)
-    shift = liver_shift(volume(), LIVER, volume(), other)
-    assert shift == pytest.approx((0, -3, 12), abs=2.1)
-
-
 def test_a_lesion_seen_only_in_the_arterial_phase_is_found_at_its_place_on_the_reference_grid() -> None:
     moved_liver, moved_lesion = ball((15, 40, 40), 40), ball((15, 48, 40), 9)
     origin = (3.0, -6.0, 10.0)  # the arterial scan has another origin too
@@ -138,6 +131,13 @@ def test_no_liver_gives_no_lesion_and_says_so() -> None:
     measured = find_lesions(Study({Phase.PORTAL_VENOUS: volume()}), {Phase.PORTAL_VENOUS: empty})
     assert measured.lesions == []
     assert "No liver" in measured.warnings[0]
+
+
+def test_a_liver_near_the_end_of_the_networks_window_is_said() -> None:
+    study = Study({Phase.ARTERIAL: volume(hu=80), Phase.PORTAL_VENOUS: volume(hu=155)})
+    measured = find_lesions(study, {Phase.ARTERIAL: segmentation(LIVER), Phase.PORTAL_VENOUS: segmentation(LIVER)})
+    assert [warning for warning in measured.warnings if "155 HU" in warning] == measured.warnings
+    assert "portal venous" in measured.warnings[0]
 
 
 def test_a_phase_in_which_the_whole_liver_looks_like_lesion_is_not_believed_against_another() -> None:

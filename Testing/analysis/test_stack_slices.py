@@ -102,6 +102,28 @@ def test_the_slices_of_the_reference_that_show_liver_are_read_from_feet_to_head(
     assert [SHAPE[0] - last for _, last in other.slices] == firsts
 
 
+class LooksLeft(nn.Module):
+    """Its logit is how much of the slice's left upper quarter is liver."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        share = x[:, 3, : x.shape[2] // 2, : x.shape[3] // 2].mean(dim=(1, 2))
+        return torch.stack([torch.zeros_like(share), share], dim=1)
+
+
+def test_each_slice_is_read_mirrored_too_and_the_logits_are_averaged() -> None:
+    study = study_of(portal_venous=[])
+    liver = liver_of(study).copy()
+    liver[:, :, 40:] = False  # less of it on the one side
+    plain = reads_risk(LooksLeft())(study, liver, still(study))
+    assert plain is not None
+    mirrored = [volume.with_array(volume.array[:, ::-1, ::-1].copy()) for volume in study.volumes.values()]
+    turned = Study(dict(zip(study.volumes, mirrored, strict=True)))
+    other = reads_risk(LooksLeft())(turned, liver[:, ::-1, ::-1].copy(), still(turned))
+    assert other is not None
+    assert np.ptp(plain.probability) > 0.01
+    assert np.allclose(other.probability, plain.probability, atol=1e-3)
+
+
 def test_thin_slices_are_averaged_and_the_score_is_of_all_of_them() -> None:
     study = Study({PV: exam_volume([BALL], spacing=(1.0, 1.5, 1.5))})
     read = reads_risk()(study, liver_of(study), still(study))

@@ -161,6 +161,21 @@ def test_the_whole_analysis_is_held_against_the_truth() -> None:
     assert values["Dice of a found lesion, median, whole analysis"] == pytest.approx(part.cases[0]["outlines"][0][0])
 
 
+def test_the_types_of_found_lesions_tell_patients_with_an_hcc() -> None:
+    hcc = (LARGE[0], LARGE[1], 5)  # of this level the stand-in says HCC
+    exams = [
+        toy_exam(1, [hcc], [LesionType.HCC]),
+        toy_exam(2, [LARGE], [LesionType.ICC]),
+        toy_exam(3, [hcc], [None]),
+        toy_exam(4, [BRIGHT], [LesionType.HCC]),
+    ]
+    part, _ = whole_part(exams, [], SeesLiver(), stand_ins(), silent)
+    assert [case["hcc_probability"] for case in part.cases] == [0.94, 0.01, 0, 0]  # of unknown type, and not found
+    figure = next(one for one in part.figures if one.what == "HCC by lesion types, AUROC, patients, whole analysis")
+    assert figure.value == (1 + 1 + 0 + 0.5) / 4
+    assert figure.n == "4 exams (2 with an HCC)"
+
+
 def test_an_outline_is_held_against_all_lesions_that_it_covers() -> None:
     true = np.zeros((1, 4, 40), np.int32)
     true[0, 0, 0:10], true[0, 0, 10:20], true[0, 0, 30:40] = 1, 2, 3

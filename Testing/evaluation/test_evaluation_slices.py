@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from stage_exams import SeesDark, reads_risk
@@ -15,7 +17,7 @@ from LiverAILib.evaluation.slice_reading import (
     read_scan_slices,
 )
 from LiverAILib.lesion_types import LesionType
-from LiverAILib.study import Phase
+from LiverAILib.study import Phase, Volume
 from LiverAILib.training.real_scans import RealScan
 from LiverAILib.training.validated_risk import read_exam_risk
 
@@ -42,6 +44,27 @@ def test_slices_with_a_lesion_score_higher_and_their_saliency_peaks_in_it() -> N
     assert part.figures[0].n.endswith("of 3 patients")
     assert [picture.name for picture in pictures] == ["roc_nodulenet"]
     assert part.cases[2]["large"] == [False] * len(part.cases[2]["nodule"])
+
+
+def test_in_the_liver_that_is_found_slices_beyond_it_are_not_read() -> None:
+    scans = [toy_scan("a", [BALL], ["tumour"]), toy_scan("c", [], [])]
+
+    def lower_part(volume: Volume) -> np.ndarray:
+        liver = np.asarray(volume.array > 0)
+        liver[int(BALL[0][0]) :] = False  # the upper half of the lesion lies beyond
+        return liver
+
+    part, _ = nodulenet_part(SeesDark(), scans, TAKEN, 0.5, silent, find_liver=lower_part)
+    whole, own = (
+        next(figure for figure in part.figures if figure.what == what)
+        for what in ("NoduleNet AUROC, slices", "NoduleNet AUROC, slices, found liver")
+    )
+    count = [int(text) for text in re.findall(r"\d+", own.n)]
+    assert own.value == 1
+    assert 0 < count[1] < count[2] == int(re.findall(r"\d+", whole.n)[1])
+    nothing, _ = nodulenet_part(SeesDark(), scans, TAKEN, 0.5, silent, find_liver=lambda scan: scan.array > 9999)
+    words = {figure.what: figure.words for figure in nothing.figures}
+    assert words["NoduleNet AUROC, slices, found liver"] == "not estimable"
 
 
 def test_saliency_beside_the_lesion_counts_as_a_miss() -> None:
