@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DIFFUSE_SHARE = 0.25  # of the liver: more than this is much
 DIFFUSE_FACTOR = 4.0  # as much as in the phase that shows least
-BRIGHT_HU = 140.0  # of the liver; the networks' window ends at 160 HU
+BRIGHT_HU = 140.0  # of the liver: from here on little room is left in the networks' window
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,12 @@ def join_phases(study: Study, segmentations: Mapping[Phase, Segmentation]) -> Jo
     liver = segmentations[reference].liver
     probability = segmentations[reference].lesion_probability
     diffuse, notes = diffuse_phases(segmentations)
-    warnings = [
+    missing = [
         f"No liver was found in the {phase.words} phase; check that it shows the upper abdomen."
         for phase, segmentation in segmentations.items()
         if not segmentation.liver.any()
-    ] + [*notes, *bright_livers(study, segmentations)]
+    ]
+    warnings = [*missing, *notes, *bright_livers(study, segmentations)]
     counted = {phase for phase, found in segmentations.items() if found.liver.any()} - diffuse
     if counted > {Phase.NON_CONTRAST}:
         counted.remove(Phase.NON_CONTRAST)
@@ -74,13 +75,15 @@ def join_phases(study: Study, segmentations: Mapping[Phase, Segmentation]) -> Jo
 
 def bright_livers(study: Study, segmentations: Mapping[Phase, Segmentation]) -> list[str]:
     """Words on the phases in which the liver's median is over `BRIGHT_HU`."""
+    from LiverAILib.analysis.grid import WINDOW_HU
+
     notes = []
     for phase, found in segmentations.items():
         level = float(np.median(study.volumes[phase].array[found.liver])) if found.liver.any() else 0.0
         if level > BRIGHT_HU:
             notes.append(
                 f"In the {phase.words} phase the liver measures {level:.0f} HU; the networks see nothing brighter than "
-                "160 HU, so brighter lesions can be missed in this phase."
+                f"{WINDOW_HU[1]:.0f} HU, so brighter lesions can be missed in this phase."
             )
     return notes
 

@@ -68,7 +68,7 @@ def stack_phases(
     """
     taken = taken or StackFormat()
     own = volumes[reference]
-    near_liver = part(own, liver, grown(own, liver, MARGIN_MM))
+    near_liver = part(own, liver, grown(own, bounding_box(liver), MARGIN_MM))
     inside = coarse(near_liver, taken.in_plane_mm, taken.min_slice_mm)
     shape = list(inside.array.shape)
     hu = np.zeros((len(STACK_PHASES), *shape), np.float32)

@@ -1,7 +1,7 @@
 """Where each lesion lies in each phase's own volume: its labels there, and its box.
 
 A detector gives both by itself. Without one, the lesions of the reference phase are moved to the other phases by the
-shift between the livers (see `join`).
+shift between the phases (see `registration`).
 """
 
 from __future__ import annotations

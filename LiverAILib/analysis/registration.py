@@ -77,12 +77,13 @@ def refined(reference: Volume, liver: Mask, other: Volume, start: Shift) -> Shif
     """
     import SimpleITK as sitk
 
-    box = grown(reference, liver, MARGIN_MM)
+    inside = bounding_box(liver)
+    box = grown(reference, inside, MARGIN_MM)
     fixed = _image(part(reference, reference.array, box))
     near = _coarse(part(reference, liver, box)).array >= 0.5
     if not near.any():
         return start
-    wide = part(reference, reference.array, grown(reference, liver, MARGIN_MM + MOST_REFINED_MM))
+    wide = part(reference, reference.array, grown(reference, inside, MARGIN_MM + MOST_REFINED_MM))
     place = wide.affine.copy()
     place[:3, 3] += start
     moving = _image(around(other, place, list(wide.array.shape)))

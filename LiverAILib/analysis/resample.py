@@ -64,13 +64,12 @@ def around(volume: Volume, affine: npt.NDArray[np.float64], shape: list[int]) ->
     return Volume(volume.array[z, y, x], place, volume.source)
 
 
-def grown(volume: Volume, mask: Mask, margin_mm: float) -> Box:
-    """The bounding box of a mask (z, y, x, not empty) on the volume's grid and a margin around it, cut at its edges."""
+def grown(volume: Volume, box: Box, margin_mm: float) -> Box:
+    """A box of the volume's grid and a margin around it, cut at the grid's edges."""
+    reaches = [int(np.ceil(margin_mm / step)) for step in volume.spacing_mm]
     first, second, third = (
         slice(max(axis.start - reach, 0), min(axis.stop + reach, length))
-        for axis, reach, length in zip(
-            bounding_box(mask), [int(np.ceil(margin_mm / step)) for step in volume.spacing_mm], mask.shape, strict=True
-        )
+        for axis, reach, length in zip(box, reaches, volume.array.shape, strict=True)
     )
     return first, second, third
 

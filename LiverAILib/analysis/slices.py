@@ -156,7 +156,8 @@ def slice_scores(
     margins = [torch.zeros(0)]
     with torch.inference_mode():
         for part in images.split(batch):
-            logits = torch.stack([network(part.flip(axes).to(device)) for axes in views]).float().mean(dim=0).cpu()
+            shown = part.to(device)
+            logits = torch.stack([network(shown.flip(axes)) for axes in views]).float().mean(dim=0).cpu()
             margins.append(logits[:, 1] - logits[:, 0])
     return np.asarray(torch.sigmoid(shares @ torch.cat(margins).double()).numpy())
 
